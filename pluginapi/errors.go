@@ -1,0 +1,32 @@
+package pluginapi
+
+// Error is a sentinel error. Its text is its code on the wire: an error that
+// crosses NATS or a plugin boundary is the same error again on the other side,
+// so that errors.Is works there.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// The sentinels of the platform. Package cluster exports them again under the
+// same names.
+const (
+	ErrNotLeader          Error = "not leader"
+	ErrNoLeader           Error = "no leader"
+	ErrTimeout            Error = "operation timed out"
+	ErrAppNotFound        Error = "app not found"
+	ErrNodeNotFound       Error = "node not found"
+	ErrHookTimeout        Error = "hook timed out"
+	ErrShuttingDown       Error = "platform is shutting down"
+	ErrNodeAlreadyPresent Error = "node already present"
+	ErrNoStandby          Error = "no standby"
+	ErrInvalid            Error = "invalid argument"
+)
+
+// Sentinels lists every sentinel, for the code that turns a wire code back
+// into an error.
+func Sentinels() []Error {
+	return []Error{
+		ErrNotLeader, ErrNoLeader, ErrTimeout, ErrAppNotFound, ErrNodeNotFound,
+		ErrHookTimeout, ErrShuttingDown, ErrNodeAlreadyPresent, ErrNoStandby, ErrInvalid,
+	}
+}
