@@ -5,6 +5,7 @@ package pluginapi
 // so that errors.Is works there.
 type Error string
 
+// Error returns the text, which is the code on the wire.
 func (e Error) Error() string { return string(e) }
 
 // The sentinels of the platform. Package cluster exports them again under the
