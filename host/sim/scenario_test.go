@@ -1,0 +1,167 @@
+package sim
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ozanturksever/go-cluster/host/core"
+)
+
+// calm is a world without faults that has settled.
+func calm(t *testing.T, cfg Config) *world {
+	t.Helper()
+	cfg.Faults = Calm()
+	w := newWorld(cfg)
+	for _, m := range w.nodes {
+		w.after(w.upTo(time.Second), m.start)
+	}
+	w.awaitWell(t, 10*time.Second)
+	return w
+}
+
+func (w *world) awaitWell(t *testing.T, most time.Duration) {
+	t.Helper()
+	for end := w.now + most; w.err == nil; w.play(time.Millisecond) {
+		why := w.unwell()
+		if why == "" {
+			return
+		}
+		if w.now > end {
+			t.Fatalf("seed %d: not well after %v: %s", w.cfg.Seed, most, why)
+		}
+	}
+	t.Fatal(w.err)
+}
+
+// network is what a few messages may take.
+const network = 8 * delayMost
+
+// TestSimMachineLost: G6. A machine dies with its guard; after its lease and
+// 300 ms it is out of the table everywhere and what it led is led by another.
+func TestSimMachineLost(t *testing.T) {
+	var worst time.Duration
+	for seed := uint64(1); seed <= manyWorlds; seed++ {
+		w := calm(t, Config{Seed: seed, Nodes: 3 + int(seed%4), Apps: 4})
+		victim := w.nodes[seed%uint64(len(w.nodes))] // the controller too
+		w.play(time.Duration(seed) * 37 * time.Millisecond)
+		victim.lost = true
+		victim.crash()
+		died := w.now
+		w.awaitWell(t, 10*time.Second)
+		worst = max(worst, w.now-died)
+		if most := w.cfg.TTL + 300*time.Millisecond + network; w.now-died > most {
+			t.Errorf("seed %d: took %v, allowed are %v", seed, w.now-died, most)
+		}
+	}
+	t.Logf("worst of %d: %v", manyWorlds, worst)
+}
+
+// TestSimHostKilled: G5. The process dies, the machine lives: its guard gives the
+// session back and nobody waits for a lease.
+func TestSimHostKilled(t *testing.T) {
+	var worst time.Duration
+	for seed := uint64(1); seed <= manyWorlds; seed++ {
+		w := calm(t, Config{Seed: seed, Nodes: 3, Apps: 4})
+		victim := w.nodes[seed%3]
+		victim.lost = true
+		victim.kill("kill -9")
+		died := w.now
+		w.awaitWell(t, 10*time.Second)
+		worst = max(worst, w.now-died)
+		// Up to 305 ms to notice, 15 to kill, then release, claim, start.
+		if w.now-died > 450*time.Millisecond {
+			t.Errorf("seed %d: took %v", seed, w.now-died)
+		}
+	}
+	t.Logf("worst of %d: %v", manyWorlds, worst)
+}
+
+// TestSimMostLost: the controller and both nodes that watch with it die in the
+// same moment; the ones that watched only the controller find out.
+func TestSimMostLost(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		w := calm(t, Config{Seed: seed, Nodes: 7, Apps: 6})
+		observers := 0
+		for _, m := range w.nodes {
+			if m.proc.observe.All {
+				observers++
+				m.lost = true
+				m.crash()
+			}
+		}
+		if observers != 3 {
+			t.Fatalf("seed %d: %d nodes watch all sessions, not 3: the traffic grows with the square of the nodes", seed, observers)
+		}
+		w.awaitWell(t, 3*w.cfg.TTL)
+	}
+}
+
+// TestSimRenewals: G11. Many apps are renewed as often as one.
+func TestSimRenewals(t *testing.T) {
+	count := func(apps int) int {
+		w := calm(t, Config{Seed: 7, Nodes: 3, Apps: apps})
+		before := w.stats.Renewals
+		all := w.stats.Writes
+		w.play(60 * time.Second)
+		if w.err != nil {
+			t.Fatal(w.err)
+		}
+		if rest := w.stats.Writes - all - (w.stats.Renewals - before); rest != 0 {
+			t.Errorf("%d apps: %d writes beside renewals while nothing happens", apps, rest)
+		}
+		return w.stats.Renewals - before
+	}
+	one, many := count(1), count(manyApps)
+	t.Logf("renewals of 3 nodes in a minute: %d with 1 app, %d with %d", one, many, manyApps)
+	if one != many || one < 3*75 || one > 3*82 {
+		t.Errorf("%d renewals with one app, %d with %d, expected some %d", one, many, manyApps, 3*80)
+	}
+}
+
+// TestSimSlowStop: a planned stop may take much longer than a lease.
+func TestSimSlowStop(t *testing.T) {
+	w := calm(t, Config{Seed: 3, Nodes: 3, Apps: 1})
+	lead := w.machine(w.leader("a0"))
+	w.faults.Work = 1 // every step takes up to two leases, fails or hangs
+	w.ask(lead.proc, wish{app: "a0"}, func(id uint64) core.Input { return core.StepDown{ID: id, App: "a0"} })
+	w.play(time.Millisecond)
+	w.faults.Work = 0
+	life := lead.proc
+	w.play(5 * w.cfg.TTL)
+	w.awaitWell(t, 10*time.Second)
+	if lead.proc != life || w.stats.Revoked > 0 || w.stats.GuardFired > 0 {
+		t.Errorf("a slow stop cost the session: %+v", w.stats)
+	}
+	if now := w.leader("a0"); now == lead.name {
+		t.Errorf("%s still leads", now)
+	}
+}
+
+// TestSimSeesWeakGuards: the checks find a platform whose guards are missing, or
+// give the session of a frozen host back before its lease has ended.
+func TestSimSeesWeakGuards(t *testing.T) {
+	for name, c := range map[string]struct {
+		guard  Guard
+		faults Faults
+		want   string
+	}{
+		"none":  {Guard{None: true}, Deaths(), "G3"},
+		"early": {Guard{Early: true}, Frozen(), "G1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := uint64(1); seed <= 60; seed++ {
+				_, err := Run(Config{Seed: seed, Faults: c.faults, Guard: c.guard}, 45*time.Second)
+				if err != nil {
+					what, _, _ := strings.Cut(err.Error(), "\n")
+					t.Log(what)
+					if !strings.Contains(what, c.want) {
+						t.Errorf("found otherwise than by %s", c.want)
+					}
+					return
+				}
+			}
+			t.Error("not found in 60 seeds")
+		})
+	}
+}
