@@ -31,3 +31,8 @@ func Password(secret, user string) string {
 	mac.Write([]byte(user))
 	return hex.EncodeToString(mac.Sum(nil))
 }
+
+// InboxPrefix is the prefix of the inboxes that a guard or the command line may
+// listen on, and nobody else of its role: [Config].InboxPrefix of its
+// connection.
+func InboxPrefix(role Role, id string) string { return "_INBOX_" + string(role) + "_" + id }

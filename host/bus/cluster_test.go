@@ -1,0 +1,162 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// One cluster for all of it: it takes seconds to elect its first leader.
+func TestCluster(t *testing.T) {
+	servers, join := startCluster(t, 2)
+	var rs []*Records
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range 5 { // before there is a leader
+		c := dialServer(t, servers[i%2])
+		wg.Go(func() {
+			r := openRecords(t, c)
+			mu.Lock()
+			defer mu.Unlock()
+			rs = append(rs, r)
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	for _, r := range rs {
+		if !r.created.Equal(rs[0].created) {
+			t.Error("not all opened the same stream")
+		}
+	}
+	if n := replicas(t, rs[0]); n != 2 {
+		t.Errorf("%d replicas with 2 servers", n)
+	}
+	set(t, rs[0], "early", "1")
+
+	servers = append(servers, join())
+	third := dialServer(t, servers[2])
+	r := openRecords(t, third)
+	eventually(t, "3 replicas", func() bool { n, err := r.Grow(within(t, patience)); return err == nil && n == 3 })
+	eventually(t, "all current", func() bool {
+		l, err := r.Leader(within(t, patience))
+		return err == nil && len(l.Replicas) == 2 && !slices.ContainsFunc(l.Replicas, func(p Replica) bool { return !p.Current })
+	})
+	t.Run("check", func(t *testing.T) {
+		got, err := third.Check(within(t, patience), 0)
+		if err != nil || got.Replicas != 3 || got.Servers < 3 || got.Cluster != "c" || len(got.Weaker) != 2 {
+			t.Errorf("%+v %v", got, err)
+		}
+		if got, err := third.Check(within(t, patience), 5); err != nil || got.Replicas != 3 {
+			t.Errorf("%+v %v", got, err)
+		}
+	})
+	t.Run("cas", func(t *testing.T) { raceCAS(t, append(rs, r)...) })
+	t.Run("leader", func(t *testing.T) { moveLeader(t, r, rs[0]) })
+	t.Run("leader dies", func(t *testing.T) { loseLeader(t, servers) })
+}
+
+func replicas(t *testing.T, r *Records) int {
+	t.Helper()
+	l, err := r.Leader(within(t, patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return 1 + len(l.Replicas)
+}
+
+func moveLeader(t *testing.T, r, watched *Records) {
+	w := watch(t, watched, ">")
+	expect(t, r.StepDownLeader(within(t, patience), "nobody"), ErrRefused)
+	for i := range 4 {
+		now, err := r.Leader(within(t, patience))
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := now.Replicas[0].Name
+		if err := r.StepDownLeader(within(t, patience), to); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the new leader", func() bool { l, err := r.Leader(within(t, time.Second)); return err == nil && l.Leader == to })
+		if err := r.StepDownLeader(within(t, patience), to); err != nil {
+			t.Errorf("to the one that leads: %v", err)
+		}
+		value := fmt.Sprint(i)
+		set(t, r, "moved", value)
+		eventually(t, "the change after the move", func() bool { return w.value("moved") == value })
+	}
+	if err := r.StepDownLeader(within(t, patience), ""); err != nil {
+		t.Error(err)
+	}
+}
+
+// loseLeader shuts the stream's leader down while others write and watch: no
+// acknowledged change may be missing, refused ones may not be there, and the
+// watch must end up with what is stored.
+func loseLeader(t *testing.T, servers []*server.Server) {
+	var urls []string
+	for _, s := range servers {
+		urls = append(urls, s.ClientURL())
+	}
+	r := openRecords(t, dial(t, Config{URLs: urls}))
+	w := watch(t, r, "lost.*")
+	eventually(t, "a leader", func() bool { _, err := r.Leader(within(t, time.Second)); return err == nil })
+	var at uint64
+	acked := map[uint64]string{}
+	var unknown, refused int
+	write := func(i int) bool {
+		value := fmt.Sprint(i)
+		seq, err := r.CAS(within(t, time.Second), "lost.k", at, []byte(value))
+		switch {
+		case err == nil:
+			at, acked[seq] = seq, value
+			return true
+		case errors.Is(err, ErrRefused):
+			refused++
+		default:
+			if errors.Is(err, ErrUnknown) {
+				unknown++
+			}
+			if rec, err := r.Get(within(t, time.Second), "lost.k"); err == nil {
+				at = rec.Seq
+			}
+		}
+		return false
+	}
+	for i := range 50 {
+		write(i)
+	}
+	l, err := r.Leader(within(t, patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range servers {
+		if s.Name() == l.Leader {
+			go s.Shutdown()
+		}
+	}
+	i, after := 50, 0
+	eventually(t, "changes after the loss of the leader", func() bool {
+		i++
+		if write(i) {
+			after++
+		}
+		return after == 100
+	})
+	t.Logf("%d refused, %d unknown meanwhile", refused, unknown)
+	rec, err := r.Get(within(t, patience), "lost.k")
+	if err != nil || rec.Seq != at || string(rec.Value) != acked[at] {
+		t.Errorf("stored %d %q %v, acknowledged %d %q", rec.Seq, rec.Value, err, at, acked[at])
+	}
+	eventually(t, "the last change at the watch", func() bool { return w.value("lost.k") == acked[at] })
+	if err := context.Cause(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

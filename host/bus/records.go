@@ -1,0 +1,264 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ozanturksever/go-cluster/pluginapi"
+)
+
+// MaxRecord is the largest value of a record, in bytes.
+const MaxRecord = 512 << 10
+
+// Record is one record as it was stored.
+type Record struct {
+	Key   string
+	Seq   uint64 // sequence of the stored change; 0: no such record
+	Value []byte
+}
+
+// Records is a stream of records: each key has one value, changed only by
+// compare-and-set, never deleted, never expired. Its methods may be called at
+// the same time.
+type Records struct {
+	s       stream
+	cfg     RecordsConfig
+	created time.Time
+
+	mu       sync.Mutex
+	watchers map[string]*watcher // by pattern
+}
+
+// OpenRecords creates the stream, or checks that the existing one has all
+// settings that matter, and raises its replicas when there are more servers now
+// (see Grow). While JetStream is electing its leader it tries again until ctx
+// ends. Any number of nodes may do this at once.
+//
+// # Errors
+//
+// [pluginapi.ErrInvalid] when the existing stream has settings that are not
+// safe; the error names each. [pluginapi.ErrTimeout] with the last reason when
+// ctx ended. ErrRefused when the server says no for good.
+func OpenRecords(ctx context.Context, c *Conn, cfg RecordsConfig) (*Records, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("open records: %w", err)
+	}
+	s := stream{c, cfg.Stream}
+	in, err := s.ensure(ctx, wanted{cfg.config(), cfg.Replicas, cfg.verify})
+	if err != nil {
+		return nil, fmt.Errorf("open records %s: %w", cfg.Stream, err)
+	}
+	r := &Records{s: s, cfg: cfg, created: in.Created, watchers: map[string]*watcher{}}
+	if _, err := r.Grow(ctx); err != nil {
+		c.log.Warn("replicas of a stream could not be raised", "stream", cfg.Stream, "error", err)
+	}
+	return r, nil
+}
+
+// Grow raises the stream's replicas when there are servers for more: to what
+// the config asks for, or to 3. It returns how many it has or is going to have.
+// It changes nothing when there are no more servers, and never lowers them.
+// OpenRecords does it once; a host does it again when a server joins, because a
+// server may be known to JetStream only some time after its start.
+func (r *Records) Grow(ctx context.Context) (replicas int, err error) {
+	replicas, err = r.s.grow(ctx, r.cfg.Replicas)
+	if err != nil {
+		return replicas, fmt.Errorf("grow stream %s: %w", r.cfg.Stream, err)
+	}
+	return replicas, nil
+}
+
+// CAS writes value to key if the record is at sequence expect (0: if there is
+// no record), and returns the sequence of the new record. It sends one request
+// and never tries again. A nil value is an empty one.
+//
+// # Errors
+//
+// Exactly one of: ErrConflict, nothing was written; ErrRefused, nothing was
+// written; ErrUnknown, it may have been written and may still be, and only a
+// later CAS tells. [pluginapi.ErrInvalid] comes with ErrRefused for a bad key
+// or a value above MaxRecord.
+func (r *Records) CAS(ctx context.Context, key string, expect uint64, value []byte) (seq uint64, err error) {
+	if err = checkKey(key); err == nil && len(value) > MaxRecord {
+		err = fmt.Errorf("%w: value has %d bytes, the most is %d", pluginapi.ErrInvalid, len(value), MaxRecord)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("change record: %w", asRefused(err))
+	}
+	if seq, err = r.cas(ctx, key, expect, value); err != nil {
+		return 0, fmt.Errorf("change record %s: %w", key, err)
+	}
+	return seq, nil
+}
+
+func (r *Records) cas(ctx context.Context, key string, expect uint64, value []byte) (uint64, error) {
+	m, err := r.s.c.send(ctx, &nats.Msg{
+		Subject: r.cfg.Subject + "." + key,
+		Header: nats.Header{
+			"Nats-Expected-Last-Subject-Sequence": {strconv.FormatUint(expect, 10)},
+			"Nats-Expected-Stream":                {r.cfg.Stream},
+		},
+		Data: value,
+	})
+	if err != nil {
+		return 0, err
+	}
+	var ack struct {
+		reply
+		Stream string `json:"stream"`
+		Seq    uint64 `json:"seq"`
+	}
+	err = decode(m.Data, &ack)
+	switch {
+	case isAPI(err, codeWrongSequence, codeWrongSequence2):
+		return 0, fmt.Errorf("%w: %w", ErrConflict, ack.Error)
+	case isAPI(err, codeStoreFailed):
+		return 0, asUnknown(ack.Error)
+	case err != nil:
+		return 0, err
+	case ack.Stream != r.cfg.Stream || ack.Seq <= expect:
+		return 0, asUnknown(fmt.Errorf("answer of stream %q with sequence %d", ack.Stream, ack.Seq))
+	}
+	return ack.Seq, nil
+}
+
+// Get reads a record from the server that leads the stream. That may be old by
+// seconds if the server has been cut off; only a CAS proves anything. The
+// record has Seq 0 when there is none.
+//
+// # Errors
+//
+// As of [Conn.Request].
+func (r *Records) Get(ctx context.Context, key string) (Record, error) {
+	if err := checkKey(key); err != nil {
+		return Record{}, fmt.Errorf("read record: %w", err)
+	}
+	m, err := r.s.last(ctx, r.cfg.Subject+"."+key)
+	if err != nil {
+		return Record{}, fmt.Errorf("read record %s: %w", key, err)
+	}
+	return Record{Key: key, Seq: m.Seq, Value: m.Data}, nil
+}
+
+// List reads all records whose key matches pattern ("*" is one part, a last ">"
+// is all further ones), complete and in the order of their last change. Like
+// Get it reads from the stream's leader.
+//
+// # Errors
+//
+// As of [Conn.Request], and ErrRefused when the leader changed meanwhile.
+func (r *Records) List(ctx context.Context, pattern string) ([]Record, error) {
+	if err := checkPattern(pattern); err != nil {
+		return nil, fmt.Errorf("list records: %w", err)
+	}
+	out, _, err := r.list(ctx, pattern)
+	if err != nil {
+		return nil, fmt.Errorf("list records %s: %w", pattern, err)
+	}
+	return out, nil
+}
+
+func (r *Records) list(ctx context.Context, pattern string) ([]Record, streamInfo, error) {
+	found, in, err := r.s.list(ctx, r.cfg.Subject+"."+pattern)
+	if err != nil {
+		return nil, in, err
+	}
+	out := make([]Record, 0, len(found))
+	for _, m := range found {
+		if rec, ok := r.record(m); ok {
+			out = append(out, rec)
+		}
+	}
+	return out, in, nil
+}
+
+// record takes the key out of a stored message. Something with a subject that
+// is no key was not written by us.
+func (r *Records) record(m stored) (Record, bool) {
+	key, ok := strings.CutPrefix(m.Subject, r.cfg.Subject+".")
+	return Record{Key: key, Seq: m.Seq, Value: m.Data}, ok && checkKey(key) == nil
+}
+
+// LastSeq returns the sequence of the newest change of any record.
+//
+// # Errors
+//
+// As of [Conn.Request].
+func (r *Records) LastSeq(ctx context.Context) (uint64, error) {
+	in, err := r.info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read state of stream %s: %w", r.cfg.Stream, err)
+	}
+	return in.State.LastSeq, nil
+}
+
+// info reads the stream's state and refuses another stream of the same name.
+// Attached records know no birth of their stream.
+func (r *Records) info(ctx context.Context) (streamInfo, error) {
+	in, err := r.s.info(ctx)
+	if err == nil && !r.created.IsZero() && !in.Created.Equal(r.created) {
+		return streamInfo{}, fmt.Errorf("%w: created %v, was %v", ErrReplaced, in.Created, r.created)
+	}
+	return in, err
+}
+
+// Leadership says who leads a stream.
+type Leadership struct {
+	Leader   string    // name of the server
+	Replicas []Replica // the servers with the other copies
+}
+
+// Replica is a copy of a stream that does not lead.
+type Replica struct {
+	Name    string // name of the server
+	Current bool   // it is online and has all changes
+	Lag     uint64 // how many changes it is behind
+}
+
+// Leader says which server leads the stream and how far the others are.
+//
+// # Errors
+//
+// As of [Conn.Request]; ErrRefused when there is no leader at the moment.
+func (r *Records) Leader(ctx context.Context) (Leadership, error) {
+	in, err := r.s.info(ctx)
+	if err != nil {
+		return Leadership{}, fmt.Errorf("read leader of stream %s: %w", r.cfg.Stream, err)
+	}
+	out := Leadership{Leader: in.Cluster.Leader}
+	for _, p := range in.Cluster.Replicas {
+		out.Replicas = append(out.Replicas, Replica{Name: p.Name, Current: p.Current && !p.Offline, Lag: p.Lag})
+	}
+	return out, nil
+}
+
+// StepDownLeader lets the stream's leader give its role to the server named
+// preferred, or to any other if that is "". It returns when the leader has
+// agreed, not when the new one leads. It does nothing when preferred leads.
+//
+// # Errors
+//
+// ErrRefused when there is only one server, or no such replica.
+func (r *Records) StepDownLeader(ctx context.Context, preferred string) error {
+	var question any
+	if preferred != "" {
+		now, err := r.Leader(ctx)
+		if err != nil {
+			return fmt.Errorf("move leader: %w", err)
+		}
+		if now.Leader == preferred {
+			return nil
+		}
+		question = map[string]any{"placement": map[string]string{"preferred": preferred}}
+	}
+	if err := r.s.c.api(ctx, "STREAM.LEADER.STEPDOWN."+r.cfg.Stream, question, nil); err != nil {
+		return fmt.Errorf("move leader of stream %s to %q: %w", r.cfg.Stream, preferred, err)
+	}
+	return nil
+}
