@@ -1,0 +1,46 @@
+package host
+
+import (
+	"context"
+	"sync"
+
+	"github.com/ozanturksever/go-cluster/host/core"
+)
+
+// mailbox keeps the events of one app until its hooks have been called. Putting
+// never waits: a slow hook holds up its own app only.
+type mailbox struct {
+	mu     sync.Mutex
+	items  []core.Effect
+	signal chan struct{}
+}
+
+func newMailbox() *mailbox { return &mailbox{signal: make(chan struct{}, 1)} }
+
+func (m *mailbox) put(e core.Effect) {
+	m.mu.Lock()
+	m.items = append(m.items, e)
+	m.mu.Unlock()
+	select {
+	case m.signal <- struct{}{}:
+	default:
+	}
+}
+
+// next waits for the next event; ok is false when the context has ended.
+func (m *mailbox) next(ctx context.Context) (e core.Effect, ok bool) {
+	for {
+		m.mu.Lock()
+		if len(m.items) > 0 {
+			e, m.items = m.items[0], m.items[1:]
+			m.mu.Unlock()
+			return e, ctx.Err() == nil
+		}
+		m.mu.Unlock()
+		select {
+		case <-m.signal:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ozanturksever/go-cluster/host/bus"
+	"github.com/ozanturksever/go-cluster/host/bus/embedded"
+	"github.com/ozanturksever/go-cluster/host/core"
+	"github.com/ozanturksever/go-cluster/host/guard"
+	"github.com/ozanturksever/go-cluster/pluginapi"
+)
+
+// Node is one node of a platform.
+type Node struct {
+	cfg   Config
+	log   *slog.Logger
+	names bus.Names
+	in    *queue
+	view  atomic.Pointer[core.View]
+	conn  atomic.Pointer[bus.Conn]
+	ready chan struct{}
+	ended chan struct{}
+	begun atomic.Bool
+
+	// Set by Run before the loop starts, not changed afterwards.
+	core     *core.Core
+	data     *dataDir
+	name     io.Closer // the node's name on this machine, while it is held
+	server   *embedded.Server
+	guard    *guard.Guard
+	seen     *seenEpochs
+	sessions *bus.Records
+	records  *bus.Records
+	apps     map[string]*instance
+
+	healthAddr, metricsAddr string // as bound
+
+	tasks    sync.WaitGroup // effects that are being done
+	slots    chan struct{}  // of the records that are being written
+	cancel   context.CancelFunc
+	life     context.Context // ends when the loop has ended
+	observe  context.CancelFunc
+	watching sync.WaitGroup
+
+	mu       sync.Mutex
+	watchers map[chan struct{}]struct{}
+	leaders  []*subscriber
+	replies  map[uint64]chan core.Reply
+	serial   uint64
+}
+
+// New checks the config and returns a node that has started nothing.
+func New(cfg Config) (*Node, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	names, err := bus.NewNames(cfg.Platform)
+	if err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	n := &Node{
+		cfg: cfg, log: cfg.Logger, names: names, in: newQueue(),
+		ready: make(chan struct{}), ended: make(chan struct{}),
+		apps: map[string]*instance{}, seen: newSeenEpochs(), slots: make(chan struct{}, maxWrites),
+		watchers: map[chan struct{}]struct{}{}, replies: map[uint64]chan core.Reply{},
+	}
+	n.view.Store(&core.View{Node: cfg.Node, Session: "reading"})
+	return n, n.makeServer("checked when the data directory is open")
+}
+
+// Ready is closed when the node has joined the platform for the first time.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Ended is closed when Run has returned.
+func (n *Node) Ended() <-chan struct{} { return n.ended }
+
+// View returns what the node knows now. Nobody may change it.
+func (n *Node) View() *core.View { return n.view.Load() }
+
+// Bus returns the connection, nil before the node is connected.
+func (n *Node) Bus() *bus.Conn { return n.conn.Load() }
+
+// Lease returns the leadership of an app at the moment of use.
+func (n *Node) Lease(app string) (pluginapi.Lease, bool) {
+	epoch, ok := n.View().Leading(n.cfg.now(), app)
+	return n.lease(app, epoch), ok
+}
+
+func (n *Node) lease(app string, epoch pluginapi.Epoch) pluginapi.Lease {
+	return pluginapi.Lease{
+		Epoch: epoch,
+		Valid: func() bool {
+			e, ok := n.View().Leading(n.cfg.now(), app)
+			return ok && e == epoch
+		},
+		Until: func() time.Duration { return n.View().Until.Sub(n.cfg.now()) },
+	}
+}
+
+// Changes returns a channel that gets a value after each change of the view;
+// changes that come faster than they are read become one. cancel ends it.
+func (n *Node) Changes() (changed <-chan struct{}, cancel func()) {
+	ch := make(chan struct{}, 1)
+	n.mu.Lock()
+	n.watchers[ch] = struct{}{}
+	n.mu.Unlock()
+	return ch, func() {
+		n.mu.Lock()
+		delete(n.watchers, ch)
+		n.mu.Unlock()
+	}
+}
+
+// Do tells the core a wish and waits for the answer. make gets the number under
+// which the answer comes.
+func (n *Node) Do(ctx context.Context, wish func(id uint64) core.Input) (core.Reply, error) {
+	ch := make(chan core.Reply, 1)
+	n.mu.Lock()
+	n.serial++
+	id := n.serial
+	n.replies[id] = ch
+	n.mu.Unlock()
+	defer func() {
+		n.mu.Lock()
+		delete(n.replies, id)
+		n.mu.Unlock()
+	}()
+	n.in.put(wish(id))
+	select {
+	case r := <-ch:
+		return r, r.Err
+	case <-n.ended:
+		return core.Reply{}, pluginapi.ErrShuttingDown
+	case <-ctx.Done():
+		n.in.put(core.Forget{ID: id})
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return core.Reply{}, fmt.Errorf("wait for the answer: %w", pluginapi.ErrTimeout)
+		}
+		return core.Reply{}, ctx.Err()
+	}
+}

@@ -1,0 +1,224 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/ozanturksever/go-cluster/host/bus"
+	"github.com/ozanturksever/go-cluster/host/bus/embedded"
+	"github.com/ozanturksever/go-cluster/host/guard"
+	"github.com/ozanturksever/go-cluster/host/observe"
+	"github.com/ozanturksever/go-cluster/pluginapi"
+)
+
+const (
+	externalWait = 15 * time.Second // for an existing NATS to answer
+	waitNote     = 10 * time.Second // between two lines that say what is waited for
+	guardWait    = 10 * time.Second
+	stepDownWait = 5 * time.Second
+	closeWait    = 5 * time.Second
+)
+
+// start starts what the loop stands on, in order.
+func (n *Node) start(ctx context.Context, p *parts) error {
+	if err := n.startServer(ctx, p); err != nil {
+		return err
+	}
+	if err := n.startObserve(p); err != nil {
+		return err
+	}
+	if err := n.startGuard(ctx, p); err != nil {
+		return err
+	}
+	return n.connect(ctx, p)
+}
+
+// startServer starts the embedded server and waits until it accepts
+// connections.
+func (n *Node) startServer(ctx context.Context, p *parts) error {
+	if n.cfg.Embedded == nil {
+		return nil
+	}
+	secret := ""
+	if n.cfg.Embedded.Secret == "" {
+		var err error
+		if secret, err = n.data.secret(); err != nil {
+			return err
+		}
+	}
+	if err := n.makeServer(secret); err != nil {
+		return err
+	}
+	server := n.server
+	p.start("embedded server", func(ctx context.Context) error { return server.RunAndHandOver(ctx, stepDownWait) })
+	if err := wait(ctx, p, n.server.Ready()); err != nil {
+		return err
+	}
+	return n.writeLogin()
+}
+
+func wait(ctx context.Context, p *parts, ready <-chan struct{}) error {
+	select {
+	case <-ready:
+		return nil
+	case <-p.failed:
+		return errors.New("a part of the node ended while it was starting")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// startGuard starts the watchman, if there is one, and tells it what to kill.
+func (n *Node) startGuard(ctx context.Context, p *parts) error {
+	if len(n.cfg.Guard) == 0 {
+		return nil
+	}
+	store, err := json.Marshal(n.watchmanStore())
+	if err != nil {
+		return fmt.Errorf("start guard: %w", err)
+	}
+	g, err := guard.New(guard.Config{
+		Command: n.cfg.Guard, Logger: n.log, LogFile: n.guardLog(),
+		Init: guard.Init{Platform: n.cfg.Platform, Node: n.cfg.Node, Store: store},
+	})
+	if err != nil {
+		return fmt.Errorf("start guard: %w", err)
+	}
+	n.guard = g
+	p.start("guard", g.Run)
+	ctx, cancel := context.WithTimeout(ctx, guardWait)
+	defer cancel()
+	if err := wait(ctx, p, g.Ready()); err != nil {
+		return fmt.Errorf("start guard %v: %w", n.cfg.Guard, err)
+	}
+	return g.Fences(ctx, n.fences())
+}
+
+// connect makes the one connection and opens the two streams.
+func (n *Node) connect(ctx context.Context, p *parts) error {
+	cfg := n.cfg.NATS
+	cfg.Name, cfg.Logger = "gchost "+n.cfg.Platform+"/"+n.cfg.Node, n.log
+	if n.server != nil {
+		cfg.InProcess = n.server
+		cfg.Auth = bus.Auth{}
+		cfg.Auth.User, cfg.Auth.Password = n.server.Login(bus.RoleNode, n.cfg.Node)
+	}
+	conn, err := bus.Dial(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	n.conn.Store(conn)
+	p.onStop(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+		defer cancel()
+		if err := conn.Close(ctx); err != nil {
+			n.log.Debug("close connection", "err", err)
+		}
+		return nil
+	})
+	if n.server != nil {
+		return n.openRecords(ctx, p, conn)
+	}
+	ctx, cancel := context.WithTimeout(ctx, externalWait)
+	defer cancel()
+	support, err := conn.Check(ctx, 0)
+	if err != nil {
+		return err
+	}
+	for _, w := range support.Weaker {
+		n.log.Warn("the NATS cluster offers less than the embedded server", "what", w)
+	}
+	return n.openRecords(ctx, p, conn)
+}
+
+// openRecords opens both streams. In a new cluster it waits, for as long as it
+// takes, until a majority of the servers has found together.
+func (n *Node) openRecords(ctx context.Context, p *parts, conn *bus.Conn) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	defer cancel()
+	waiting.Go(func() { n.noteWaiting(ctx, p.failed, cancel) })
+	var err error
+	if n.sessions, err = bus.OpenRecords(ctx, conn, n.names.Sessions()); err != nil {
+		return err
+	}
+	n.records, err = bus.OpenRecords(ctx, conn, n.names.Records())
+	return err
+}
+
+// noteWaiting says once in a while what is waited for, and ends the wait when a
+// part of the node has ended.
+func (n *Node) noteWaiting(ctx context.Context, failed <-chan struct{}, cancel context.CancelFunc) {
+	tick := time.NewTicker(waitNote)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			st := n.serverState()
+			n.log.Warn("waiting for a majority of the servers", "voters", st.Voters, "up", st.PeersUp, "meta_leader", st.MetaLeader)
+		case <-failed:
+			cancel()
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (n *Node) serverState() embedded.State {
+	if n.server == nil {
+		return embedded.State{}
+	}
+	return n.server.State()
+}
+
+// ClientURL is where clients reach this node's server or the existing NATS.
+func (n *Node) ClientURL() string {
+	if n.server != nil {
+		return n.server.ClientURL()
+	}
+	if c := n.Bus(); c != nil {
+		return c.NATS().ConnectedUrlRedacted()
+	}
+	return ""
+}
+
+// Login derives a login for the embedded server; empty with an existing NATS.
+func (n *Node) Login(role bus.Role, id string) (user, password string, err error) {
+	if n.server == nil {
+		return "", "", fmt.Errorf("%w: the platform uses an existing NATS", pluginapi.ErrInvalid)
+	}
+	user, password = n.server.Login(role, id)
+	return user, password, nil
+}
+
+// startObserve serves the HTTP addresses. One that is in use is an error.
+func (n *Node) startObserve(p *parts) error {
+	for _, o := range []struct {
+		setting, addr string
+		handler       func(observe.Source) http.Handler
+		bound         *string
+	}{
+		{"health_addr", n.cfg.HealthAddr, observe.Health, &n.healthAddr},
+		{"metrics_addr", n.cfg.MetricsAddr, observe.Metrics, &n.metricsAddr},
+	} {
+		if o.addr == "" {
+			continue
+		}
+		s, err := observe.Listen(o.setting, o.addr, o.handler(handler{n}))
+		if err != nil {
+			return err
+		}
+		*o.bound = s.Addr()
+		n.log.Info("listening", "setting", o.setting, "addr", s.Addr())
+		p.start(o.setting, s.Run)
+	}
+	return nil
+}
