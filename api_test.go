@@ -1,0 +1,99 @@
+package cluster_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	cluster "github.com/ozanturksever/go-cluster"
+	"github.com/ozanturksever/go-cluster/builtin/backend"
+)
+
+// The API reference, as far as it is there: each name with its exact signature.
+// This does not compile when one of them changes. A name whose issue has not
+// come yet is absent here and in the package.
+var (
+	_ func(name, nodeID, natsURL string, opts ...cluster.PlatformOption) (*cluster.Platform, error) = cluster.NewPlatform
+
+	_ func(*cluster.Platform, *cluster.App)                                     = (*cluster.Platform).Register
+	_ func(*cluster.Platform, context.Context) error                            = (*cluster.Platform).Run
+	_ func(*cluster.Platform) string                                            = (*cluster.Platform).Name
+	_ func(*cluster.Platform) string                                            = (*cluster.Platform).NodeID
+	_ func(*cluster.Platform) *nats.Conn                                        = (*cluster.Platform).NATS
+	_ func(*cluster.Platform) jetstream.JetStream                               = (*cluster.Platform).JetStream
+	_ func(*cluster.Platform) *cluster.Membership                               = (*cluster.Platform).Membership
+	_ func(*cluster.Platform, context.Context, string, map[string]string) error = (*cluster.Platform).UpdateNodeLabels
+	_ func(*cluster.Platform, context.Context, map[string]string) error         = (*cluster.Platform).SetLabels
+	_ func(*cluster.Platform, cluster.LabelWatcherFunc)                         = (*cluster.Platform).WatchLabels
+	_ func(*cluster.Platform, string)                                           = (*cluster.Platform).CordonNode
+	_ func(*cluster.Platform, string)                                           = (*cluster.Platform).UncordonNode
+	_ func(string, ...cluster.AppOption) *cluster.App                           = cluster.NewApp
+	_ func() cluster.AppOption                                                  = cluster.Singleton
+	_ func() cluster.AppOption                                                  = cluster.Spread
+	_ func() cluster.AppOption                                                  = cluster.Pool
+	_ func(cluster.Backend) cluster.AppOption                                   = cluster.WithBackend
+	_ func(*cluster.App) string                                                 = (*cluster.App).Name
+	_ func(*cluster.App) *cluster.Platform                                      = (*cluster.App).Platform
+	_ func(*cluster.App) cluster.Role                                           = (*cluster.App).Role
+	_ func(*cluster.App) bool                                                   = (*cluster.App).IsLeader
+	_ func(*cluster.App) *cluster.Election                                      = (*cluster.App).Election
+	_ func(*cluster.App, func(context.Context) error)                           = (*cluster.App).OnActive
+	_ func(*cluster.App, func(context.Context) error)                           = (*cluster.App).OnPassive
+	_ func(*cluster.App, func(context.Context) error)                           = (*cluster.App).OnStart
+	_ func(*cluster.App, func(context.Context) error)                           = (*cluster.App).OnStop
+	_ func(*cluster.App, func(context.Context, string) error)                   = (*cluster.App).OnLeaderChange
+	_ func(*cluster.App, func(context.Context, cluster.Member) error)           = (*cluster.App).OnMemberJoin
+	_ func(*cluster.App, func(context.Context, cluster.Member) error)           = (*cluster.App).OnMemberLeave
+	_ func(*cluster.Election) bool                                              = (*cluster.Election).IsLeader
+	_ func(*cluster.Election) string                                            = (*cluster.Election).Leader
+	_ func(*cluster.Election, context.Context) error                            = (*cluster.Election).WaitForLeadership
+	_ func(*cluster.Election, context.Context) error                            = (*cluster.Election).StepDown
+	_ func(*cluster.Election) <-chan bool                                       = (*cluster.Election).LeaderChan
+	_ func(*cluster.Election) cluster.Epoch                                     = (*cluster.Election).Epoch
+	_ func(cluster.ProcessConfig) *backend.ProcessBackend                       = cluster.Process
+	_ func(string, map[string]string)                                           = cluster.LabelWatcherFunc(nil)
+	_ func(map[string]string) cluster.PlatformOption                            = cluster.Labels
+	_ func(string) cluster.PlatformOption                                       = cluster.NATSCreds
+	_ func(time.Duration) cluster.PlatformOption                                = cluster.WithLeaseTTL
+	_ func(time.Duration) cluster.PlatformOption                                = cluster.WithHeartbeat
+	_ func(time.Duration) cluster.PlatformOption                                = cluster.WithHookTimeout
+	_ func(time.Duration) cluster.PlatformOption                                = cluster.WithShutdownTimeout
+	_ error                                                                     = cluster.ErrNotLeader
+	_ []error                                                                   = []error{cluster.ErrNoLeader, cluster.ErrTimeout, cluster.ErrAppNotFound, cluster.ErrNodeNotFound, cluster.ErrHookTimeout, cluster.ErrShuttingDown}
+	_ cluster.Role                                                              = cluster.RoleLeader + cluster.RoleStandby + cluster.RoleActive
+	_ cluster.Mode                                                              = cluster.ModeSingleton + cluster.ModeSpread
+	_ func(line string, isStderr bool)                                          = cluster.OutputHandler(nil)
+	_ cluster.Backend                                                           = (*backend.ProcessBackend)(nil)
+)
+
+// TestFields holds the fields of the API reference's structs.
+func TestFields(t *testing.T) {
+	m := cluster.Member{
+		NodeID: "n", Platform: "p", Address: "a", Labels: map[string]string{}, JoinedAt: time.Time{}, LastSeen: time.Time{},
+		Apps: []string{}, IsHealthy: true,
+	}
+	p := cluster.ProcessConfig{
+		Command: "c", Args: []string{}, Dir: "d", Env: []string{}, GracefulTimeout: time.Second, UseProcessGroup: true,
+		LogFile: "f", OutputHandler: func(string, bool) {},
+	}
+	if m.NodeID == "" || p.Command == "" {
+		t.Fatal("fields do not hold what they are given")
+	}
+	for role, word := range map[cluster.Role]string{cluster.RoleLeader: "leader", cluster.RoleStandby: "standby", cluster.RoleActive: "active"} {
+		if string(role) != word {
+			t.Errorf("role %q is not %q", role, word)
+		}
+	}
+	for err, text := range map[error]string{
+		cluster.ErrNotLeader: "not leader", cluster.ErrNoLeader: "no leader", cluster.ErrTimeout: "operation timed out",
+		cluster.ErrAppNotFound: "app not found", cluster.ErrNodeNotFound: "node not found", cluster.ErrHookTimeout: "hook timed out",
+		cluster.ErrShuttingDown: "platform is shutting down",
+	} {
+		if err.Error() != text {
+			t.Errorf("%q is not %q", err, text)
+		}
+	}
+}
