@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Config is everything that a host is told: the configuration file, the
+// environment and the flags together. The tag key is the name of a field in
+// all of them; docs/config.md describes each, and a test holds it to this type.
+type Config struct {
+	Platform        string            `key:"platform"`
+	Node            string            `key:"node"`
+	Address         string            `key:"address"`
+	DataDir         string            `key:"data_dir"`
+	Labels          map[string]string `key:"labels"`
+	LeaseTTL        time.Duration     `key:"lease_ttl"`
+	Heartbeat       time.Duration     `key:"heartbeat"`
+	HookTimeout     time.Duration     `key:"hook_timeout"`
+	ShutdownTimeout time.Duration     `key:"shutdown_timeout"`
+	HealthAddr      string            `key:"health_addr"`
+	MetricsAddr     string            `key:"metrics_addr"`
+	NATS            NATSConfig        `key:"nats"`
+	Cluster         ClusterConfig     `key:"cluster"`
+	Log             LogConfig         `key:"log"`
+	Apps            []AppConfig       `key:"apps"`
+}
+
+// NATSConfig names a NATS that somebody else runs. Without a URL the host runs
+// its own server, see [ClusterConfig].
+type NATSConfig struct {
+	URL      string    `key:"url"` // one or more, with commas between; may hold a password
+	Creds    string    `key:"creds"`
+	NKey     string    `key:"nkey"`
+	User     string    `key:"user"`
+	Password Secret    `key:"password"`
+	Token    Secret    `key:"token"`
+	TLS      TLSConfig `key:"tls"`
+}
+
+// ClusterConfig is the host's own NATS server and the others that it forms a
+// cluster with.
+type ClusterConfig struct {
+	Listen     string       `key:"listen"`
+	Routes     string       `key:"routes"`
+	Mesh       string       `key:"mesh"`
+	Peers      []PeerConfig `key:"peers"`
+	Secret     Secret       `key:"secret"`
+	SecretFile string       `key:"secret_file"`
+	TLS        TLSConfig    `key:"tls"`
+	Raft       string       `key:"raft"`
+}
+
+// PeerConfig is another voting server of the cluster.
+type PeerConfig struct {
+	Name   string `key:"name"`
+	Routes string `key:"routes"`
+	Mesh   string `key:"mesh"`
+	Client string `key:"client"` // where its clients connect
+}
+
+// TLSConfig names files in PEM.
+type TLSConfig struct {
+	CA   string `key:"ca"`
+	Cert string `key:"cert"`
+	Key  string `key:"key"`
+}
+
+// LogConfig says what is logged, and how.
+type LogConfig struct {
+	Level  string `key:"level"`
+	Format string `key:"format"`
+}
+
+// AppConfig is one app.
+type AppConfig struct {
+	Name        string        `key:"name"`
+	Mode        string        `key:"mode"`
+	Backend     BackendConfig `key:"backend"`
+	Hooks       HooksConfig   `key:"hooks"`
+	HookTimeout time.Duration `key:"hook_timeout"`
+}
+
+// BackendConfig is the service that an app makes highly available: exactly one
+// kind, or none for an app that has only hooks.
+type BackendConfig struct {
+	Process *ProcessConfig `key:"process"`
+}
+
+// ProcessConfig is a command that the host starts and watches.
+type ProcessConfig struct {
+	Command         string            `key:"command"`
+	Args            []string          `key:"args"`
+	Dir             string            `key:"dir"`
+	Env             map[string]string `key:"env" mask:"values"`
+	GracefulTimeout time.Duration     `key:"graceful_timeout"`
+	LogFile         string            `key:"log_file"`
+	Ready           ReadyConfig       `key:"ready"`
+	Restart         RestartConfig     `key:"restart"`
+}
+
+// ReadyConfig says when a started process is ready: at most one way.
+type ReadyConfig struct {
+	HTTP     string        `key:"http"`
+	TCP      string        `key:"tcp"`
+	Exec     []string      `key:"exec"`
+	Interval time.Duration `key:"interval"`
+	Timeout  time.Duration `key:"timeout"`
+}
+
+// RestartConfig says how often a process that ends by itself is started again
+// before the host gives its leadership away.
+type RestartConfig struct {
+	Max    int           `key:"max"`
+	Window time.Duration `key:"window"`
+	Delay  time.Duration `key:"delay"`
+}
+
+// HooksConfig is what is run when something happens to an app: a program and
+// its arguments.
+type HooksConfig struct {
+	OnActive       []string `key:"on_active"`
+	OnPassive      []string `key:"on_passive"`
+	OnStart        []string `key:"on_start"`
+	OnStop         []string `key:"on_stop"`
+	OnLeaderChange []string `key:"on_leader_change"`
+	OnMemberJoin   []string `key:"on_member_join"`
+	OnMemberLeave  []string `key:"on_member_leave"`
+}
+
+// External says whether the platform uses a NATS that somebody else runs.
+func (c Config) External() bool { return c.NATS.URL != "" }
+
+// Secret is a text that is never printed by accident.
+type Secret string
+
+const masked = "********"
+
+// String returns asterisks; it keeps the secret out of every %v and %s.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return masked
+}
+
+// GoString keeps the secret out of %#v.
+func (s Secret) GoString() string { return fmt.Sprintf("%q", s.String()) }
+
+// LogValue keeps the secret out of the log.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText keeps the secret out of JSON.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
