@@ -3,8 +3,6 @@ package core_test
 import (
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,53 +13,14 @@ import (
 	"github.com/ozanturksever/go-cluster/host/core/election"
 	"github.com/ozanturksever/go-cluster/host/core/lifecycle"
 	"github.com/ozanturksever/go-cluster/host/core/membership"
+	"github.com/ozanturksever/go-cluster/host/story"
 )
 
 var update = flag.Bool("update", false, "write what the cores did into the stories")
 
-// TestStories plays every story in testdata: a list of steps, and below the line
-// of dashes what the machine answered. Run with -update and read the diff.
+// TestStories plays every story in testdata. Run with -update and read the diff.
 func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no stories", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(string(want), newStage(t).act)
-			if *update {
-				err = os.WriteFile(file, []byte(got), 0o644)
-			} else if got != string(want) {
-				t.Errorf("the story is told otherwise:\n%s", got)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		})
-	}
-}
-
-func play(story string, act func(words []string) []string) string {
-	var told strings.Builder
-	for part := range strings.SplitSeq(strings.TrimSpace(story), "\n\n") {
-		steps, _, _ := strings.Cut(part, "\n----")
-		var answer []string
-		for step := range strings.Lines(steps) {
-			if w := strings.Fields(step); len(w) > 0 && w[0] != "#" {
-				answer = append(answer, act(w)...)
-			}
-		}
-		told.WriteString(strings.TrimSpace(steps) + "\n")
-		if len(answer) > 0 {
-			told.WriteString("----\n" + strings.Join(answer, "\n") + "\n")
-		}
-		told.WriteString("\n")
-	}
-	return strings.TrimSuffix(told.String(), "\n")
+	story.Play(t, *update, func(t *testing.T) func([]string) []string { return newStage(t).act })
 }
 
 // stage is some cores on a store that takes no time. Steps end at once unless
