@@ -56,7 +56,7 @@ func OpenRecords(ctx context.Context, c *Conn, cfg RecordsConfig) (*Records, err
 	}
 	r := &Records{s: s, cfg: cfg, created: in.Created, watchers: map[string]*watcher{}}
 	if _, err := r.Grow(ctx); err != nil {
-		c.log.Warn("replicas of a stream could not be raised", "stream", cfg.Stream, "error", err)
+		c.log.Debug("replicas of a stream could not be raised yet", "stream", cfg.Stream, "error", err)
 	}
 	return r, nil
 }
