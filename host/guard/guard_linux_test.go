@@ -48,7 +48,7 @@ func TestHostKilled(t *testing.T) {
 }
 
 // G1: a host that stands still past its deadline is cleaned up by the deadline,
-// not before deadline - margin; when it wakes it is told, cannot start anything
+// and its session is given back at the deadline, not before; when it wakes it is told, cannot start anything
 // under the old incarnation, and is watched again as a new one.
 func TestHostFrozenThawedAndKilled(t *testing.T) {
 	t.Parallel()
@@ -61,8 +61,9 @@ func TestHostFrozenThawedAndKilled(t *testing.T) {
 	b.await("gone", 1)
 	b.order("release", "gone")
 	e := b.events()[0]
-	if early := e.Deadline - int64(ttl/10) - e.At; early > 0 || e.Inc != 1 {
-		t.Errorf("acted on incarnation %d %v before deadline - margin", e.Inc, time.Duration(early))
+	// It may wake until its deadline and still leads then: nobody else must.
+	if early := e.Deadline - e.At; early > 0 || e.Inc != 1 {
+		t.Errorf("gave incarnation %d back %v before its deadline", e.Inc, time.Duration(early))
 	}
 	b.signal(b.cmd.Process.Pid, unix.SIGCONT)
 	b.expect("fired deadline 1")
