@@ -146,11 +146,24 @@ func (n *Node) openRecords(ctx context.Context, p *parts, conn *bus.Conn) error 
 	defer cancel()
 	waiting.Go(func() { n.noteWaiting(ctx, p.failed, cancel) })
 	var err error
-	if n.sessions, err = bus.OpenRecords(ctx, conn, n.names.Sessions()); err != nil {
+	if n.sessions, err = bus.OpenRecords(ctx, conn, n.replicated(n.names.Sessions())); err != nil {
 		return err
 	}
-	n.records, err = bus.OpenRecords(ctx, conn, n.names.Records())
+	n.records, err = bus.OpenRecords(ctx, conn, n.replicated(n.names.Records()))
 	return err
+}
+
+// maxReplicas is how many copies of a record there are, given the servers.
+const maxReplicas = 3
+
+// replicated asks for all replicas that the embedded cluster can have from the
+// first moment: a stream that is made while not all servers have found together
+// would have fewer, and a fault before it has grown would stop it.
+func (n *Node) replicated(cfg bus.RecordsConfig) bus.RecordsConfig {
+	if n.server != nil {
+		cfg.Replicas = min(maxReplicas, n.server.State().Voters)
+	}
+	return cfg
 }
 
 // noteWaiting says once in a while what is waited for, and ends the wait when a
