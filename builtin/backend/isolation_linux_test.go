@@ -17,7 +17,7 @@ import (
 func TestProbeOfAKilledControlGroup(t *testing.T) {
 	base, err := controlGroups()
 	if err != nil {
-		t.Skip("needs control groups: ", err)
+		lacking(t, "needs control groups: ", err)
 	}
 	folder := filepath.Join(base, fmt.Sprintf("_test.%d", os.Getpid()))
 	if err := os.Mkdir(folder, 0o755); err != nil {
@@ -44,7 +44,7 @@ func TestProbeOfAKilledControlGroup(t *testing.T) {
 func TestDelegatedControlGroup(t *testing.T) {
 	mount, err := findMount("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 	if err != nil || os.Getuid() != 0 {
-		t.Skipf("needs root and cgroup v2: %v", err)
+		lacking(t, "needs root and cgroup v2: ", err)
 	}
 	folder := filepath.Join(mount, fmt.Sprintf("gctest-%d", os.Getpid()))
 	if err := os.Mkdir(folder, 0o755); err != nil {
