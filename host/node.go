@@ -88,6 +88,23 @@ func (n *Node) View() *core.View { return n.view.Load() }
 // Bus returns the connection, nil before the node is connected.
 func (n *Node) Bus() *bus.Conn { return n.conn.Load() }
 
+// Conn returns the connection of a running node.
+//
+// # Errors
+//
+// ErrShuttingDown when Run has returned, ErrInvalid before it has connected.
+func (n *Node) Conn() (*bus.Conn, error) {
+	select {
+	case <-n.ended:
+		return nil, pluginapi.ErrShuttingDown
+	default:
+	}
+	if c := n.Bus(); c != nil {
+		return c, nil
+	}
+	return nil, fmt.Errorf("%w: the node is not connected yet: wait until it is ready (WaitReady)", pluginapi.ErrInvalid)
+}
+
 // Lease returns the leadership of an app at the moment of use.
 func (n *Node) Lease(app string) (pluginapi.Lease, bool) {
 	epoch, ok := n.View().Leading(n.cfg.now(), app)

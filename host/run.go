@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ozanturksever/go-cluster/host/bus"
@@ -165,14 +166,15 @@ func (n *Node) live(ctx context.Context, parts *parts) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	n.life, n.cancel = life, end
 	n.feed(life)
-	stopControl, err := n.serveControl(life)
+	stopServices, err := n.serve(life)
 	if err != nil {
+		stopServices()
 		end()
 		n.watching.Wait()
 		return err
 	}
 	err = n.loop(ctx.Done(), parts.failed)
-	stopControl()
+	stopServices()
 	if n.guard != nil && err == nil {
 		n.guard.Released()
 	}
@@ -180,6 +182,35 @@ func (n *Node) live(ctx context.Context, parts *parts) error {
 	end()
 	n.watching.Wait()
 	return errors.Join(err, parts.fault())
+}
+
+// service answers others while the node lives. Starting it must not wait for the
+// node to have joined. stop ends it and waits for what it is doing.
+type service func(life context.Context) (stop func(), err error)
+
+// services are what a node does beside deciding, in the order in which they
+// start.
+func (n *Node) services() []service {
+	return []service{n.serveControl}
+}
+
+// serve starts the services; stop ends those that were started, the last one
+// first.
+func (n *Node) serve(life context.Context) (stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for _, s := range slices.Backward(stops) {
+			s()
+		}
+	}
+	for _, s := range n.services() {
+		end, err := s(life)
+		if err != nil {
+			return stop, err
+		}
+		stops = append(stops, end)
+	}
+	return stop, nil
 }
 
 // feed starts what tells the loop what happens.

@@ -21,6 +21,19 @@ const (
 	ErrNodeAlreadyPresent Error = "node already present"
 	ErrNoStandby          Error = "no standby"
 	ErrInvalid            Error = "invalid argument"
+	ErrLockHeld           Error = "lock already held"
+	ErrLockNotHeld        Error = "lock not held"
+	ErrKeyNotFound        Error = "key not found"
+	ErrKeyExists          Error = "key exists"
+	ErrConflict           Error = "changed by another"
+	ErrFenced             Error = "fenced by a newer epoch"
+	ErrTooLarge           Error = "too large"
+	ErrBusy               Error = "busy"
+	ErrNoMethod           Error = "no such method"
+	ErrUnreachable        Error = "nobody answers"
+	ErrCircuitOpen        Error = "circuit open"
+	ErrUnauthorized       Error = "not allowed"
+	ErrUnknownOutcome     Error = "outcome unknown"
 )
 
 // Sentinels lists every sentinel, for the code that turns a wire code back
@@ -29,5 +42,7 @@ func Sentinels() []Error {
 	return []Error{
 		ErrNotLeader, ErrNoLeader, ErrTimeout, ErrAppNotFound, ErrNodeNotFound,
 		ErrHookTimeout, ErrShuttingDown, ErrNodeAlreadyPresent, ErrNoStandby, ErrInvalid,
+		ErrLockHeld, ErrLockNotHeld, ErrKeyNotFound, ErrKeyExists, ErrConflict, ErrFenced, ErrTooLarge,
+		ErrBusy, ErrNoMethod, ErrUnreachable, ErrCircuitOpen, ErrUnauthorized, ErrUnknownOutcome,
 	}
 }

@@ -8,16 +8,16 @@ import "github.com/ozanturksever/go-cluster/pluginapi"
 const (
 	// ErrConflict: the record is not at the sequence that was expected, or
 	// another change of it is being stored at this moment. Nothing was written.
-	ErrConflict pluginapi.Error = "record was changed by another"
+	ErrConflict = pluginapi.ErrConflict
 	// ErrUnknown: the request was sent and no answer came (time ran out, the
 	// connection was lost). It may have been done, and may still be done.
-	ErrUnknown pluginapi.Error = "outcome unknown"
+	ErrUnknown = pluginapi.ErrUnknownOutcome
 	// ErrRefused: certainly not done. Not connected, nobody answers, no such
 	// stream, no permission, or an answer that says why not.
 	ErrRefused pluginapi.Error = "refused"
 	// ErrNoResponders: nobody listens to the subject of the request at this
 	// moment. It always comes together with ErrRefused.
-	ErrNoResponders pluginapi.Error = "no responders"
+	ErrNoResponders = pluginapi.ErrUnreachable
 	// ErrClosed: the connection was closed by Close.
 	ErrClosed pluginapi.Error = "connection closed"
 	// ErrReplaced: the stream is not the one that was opened: it was deleted and

@@ -1,6 +1,10 @@
 package bus
 
-import "github.com/ozanturksever/go-cluster/pluginapi"
+import (
+	"fmt"
+
+	"github.com/ozanturksever/go-cluster/pluginapi"
+)
 
 // Names makes every subject, stream and bucket name of one platform. No two
 // different things get the same name: a platform's name is always the second
@@ -18,6 +22,20 @@ import "github.com/ozanturksever/go-cluster/pluginapi"
 //	gc.<platform>.digest            the controller's word once in a while
 //	gc.<platform>.ctl.any.<verb>    requests that any node answers (queue group)
 //	gc.<platform>.ctl.node.<node>.<verb>   requests to one node
+//	gc.<platform>.l.app.<app>.<lock>       who holds a lock of an app      stream gc_locks_<platform>
+//	gc.<platform>.l.platform.<lock>        who holds a lock of the platform
+//	gc.<platform>.wl.>                     what that stream publishes again
+//	gc.<platform>.audit.<category>.<action>   audit entries            stream gc_audit_<platform>
+//	gc.<platform>.e.<live|kept>.<source>.<subject>   events of the platform; source is an app, or "-"
+//	gc.<platform>.a.<app>.rpc.any          calls that any instance answers (queue group)
+//	gc.<platform>.a.<app>.rpc.node.<node>  calls to one instance
+//	gc.<platform>.a.<app>.e.<live|kept>.<subject>    events of an app
+//	gc.<platform>.a.<app>.wkv.>            what the app's KV bucket publishes again
+//
+// A bucket or a stream of an app has the length of the platform's name in its
+// own, because - and _ may be in both: KV bucket gc_<length>_<platform>_<app>,
+// streams gc_<kind>_<length>_<platform>_<app>. So what any NATS client calls
+// the bucket of an app is what the platform calls it.
 type Names struct{ platform string }
 
 // NewNames checks the platform's name and returns its names.
@@ -59,6 +77,92 @@ func (n Names) ControlAny(verb string) string { return n.root() + "ctl.any." + v
 func (n Names) ControlNode(node, verb string) string {
 	return n.root() + "ctl.node." + node + "." + verb
 }
+
+// Locks describes the stream of lock records.
+func (n Names) Locks() RecordsConfig {
+	return RecordsConfig{Stream: "gc_locks_" + n.platform, Subject: n.root() + "l", Republish: n.root() + "wl"}
+}
+
+// AppLock is the key, in [Names.Locks], of a lock of an app.
+func AppLock(app, lock string) string { return "app." + app + "." + lock }
+
+// PlatformLock is the key, in [Names.Locks], of a lock of the platform.
+func PlatformLock(lock string) string { return "platform." + lock }
+
+// AuditStream is the name of the stream of audit entries.
+func (n Names) AuditStream() string { return "gc_audit_" + n.platform }
+
+// Audit is what the subjects of audit entries begin with; category and action
+// follow.
+func (n Names) Audit() string { return n.root() + "audit" }
+
+// The two kinds of events, as a token of their subjects.
+const (
+	EventLive = "live" // to whoever listens at this moment
+	EventKept = "kept" // stored in a stream as well
+)
+
+// NoApp stands for the source of a platform event that no app has sent. No app
+// can be called that.
+const NoApp = "-"
+
+// PlatformEvents is what the subjects of the platform's events begin with: kind
+// is EventLive, EventKept or "*", source an app, NoApp or "*".
+func (n Names) PlatformEvents(kind, source string) string {
+	return n.root() + "e." + kind + "." + source
+}
+
+// PlatformEventStream is the name of the stream of the platform's kept events.
+func (n Names) PlatformEventStream() string { return "gc_events_" + n.platform }
+
+// App returns the names of one app.
+//
+// # Errors
+//
+// As of [pluginapi.CheckName].
+func (n Names) App(app string) (AppNames, error) {
+	if err := pluginapi.CheckName("app", app); err != nil {
+		return AppNames{}, err
+	}
+	return AppNames{n, app}, nil
+}
+
+// AppNames makes every subject and stream name of one app.
+type AppNames struct {
+	platform Names
+	app      string
+}
+
+// Name returns the app's name.
+func (a AppNames) Name() string { return a.app }
+
+// Root is what every subject of the app begins with, without a last dot.
+func (a AppNames) Root() string { return a.platform.root() + "a." + a.app }
+
+// unique is a name that no other pair of platform and app has.
+func (a AppNames) unique() string {
+	return fmt.Sprintf("%d_%s_%s", len(a.platform.platform), a.platform.platform, a.app)
+}
+
+// Bucket is the app's KV bucket, as NATS clients call it.
+func (a AppNames) Bucket() string { return "gc_" + a.unique() }
+
+// KVRepublish is what the subjects of what the bucket publishes again begin
+// with.
+func (a AppNames) KVRepublish() string { return a.Root() + ".wkv" }
+
+// RPCAny is the subject of calls that any instance of the app answers.
+func (a AppNames) RPCAny() string { return a.Root() + ".rpc.any" }
+
+// RPCNode is the subject of calls to the app's instance on one node.
+func (a AppNames) RPCNode(node string) string { return a.Root() + ".rpc.node." + node }
+
+// Events is what the subjects of the app's events begin with: kind is EventLive,
+// EventKept or "*".
+func (a AppNames) Events(kind string) string { return a.Root() + ".e." + kind }
+
+// EventStream is the name of the stream of the app's kept events.
+func (a AppNames) EventStream() string { return "gc_events_" + a.unique() }
 
 // RecordsConfig describes one stream of records.
 type RecordsConfig struct {

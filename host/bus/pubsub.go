@@ -19,15 +19,20 @@ import (
 //
 // ErrRefused when it was not sent.
 func (c *Conn) Publish(ctx context.Context, subject string, data []byte) error {
+	return c.PublishMsg(ctx, Message{Subject: subject, Data: data})
+}
+
+// PublishMsg is Publish of a message with a header.
+func (c *Conn) PublishMsg(ctx context.Context, m Message) error {
 	err := ctx.Err()
 	if err == nil && !c.Connected() {
 		err = errors.New("not connected to NATS")
 	}
 	if err == nil {
-		err = c.nc.Publish(subject, data)
+		err = c.nc.PublishMsg(&nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Data})
 	}
 	if err != nil {
-		return fmt.Errorf("publish to %s: %w", subject, asRefused(err))
+		return fmt.Errorf("publish to %s: %w", m.Subject, asRefused(err))
 	}
 	return nil
 }
@@ -41,27 +46,57 @@ func (c *Conn) Publish(ctx context.Context, subject string, data []byte) error {
 // not sent or is not allowed, ErrUnknown with [pluginapi.ErrTimeout] when no
 // answer came in time, ErrUnknown when the connection was lost meanwhile.
 func (c *Conn) Request(ctx context.Context, subject string, data []byte) ([]byte, error) {
-	m, err := c.send(ctx, &nats.Msg{Subject: subject, Data: data})
-	if err != nil {
-		return nil, fmt.Errorf("request to %s: %w", subject, err)
-	}
-	return m.Data, nil
+	m, err := c.RequestMsg(ctx, Message{Subject: subject, Data: data})
+	return m.Data, err
 }
 
-// Message is what a subscription receives.
+// RequestMsg is Request of a message with a header, and returns the answer with
+// its header.
+func (c *Conn) RequestMsg(ctx context.Context, question Message) (Message, error) {
+	m, err := c.send(ctx, &nats.Msg{Subject: question.Subject, Header: nats.Header(question.Header), Data: question.Data})
+	if err != nil {
+		return Message{}, fmt.Errorf("request to %s: %w", question.Subject, err)
+	}
+	return received(m), nil
+}
+
+func received(m *nats.Msg) Message {
+	return Message{Subject: m.Subject, Header: Header(m.Header), Data: m.Data, msg: m}
+}
+
+// Header holds the headers of a message. Names are compared as they are
+// written, without regard to what HTTP does to them.
+type Header map[string][]string
+
+// Get returns the first value of a header, or "".
+func (h Header) Get(name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// Message is what is sent, and what a subscription receives.
 type Message struct {
 	Subject string
+	Header  Header // nil: none
 	Data    []byte
-	msg     *nats.Msg
+	msg     *nats.Msg // as received
 }
+
+// Asks reports whether the sender waits for an answer.
+func (m Message) Asks() bool { return m.msg != nil && m.msg.Reply != "" }
 
 // Respond answers a request. An error means that the answer was not sent, or
 // that the message asks for none.
-func (m Message) Respond(data []byte) error {
+func (m Message) Respond(data []byte) error { return m.RespondMsg(nil, data) }
+
+// RespondMsg is Respond with a header.
+func (m Message) RespondMsg(h Header, data []byte) error {
 	if m.msg == nil {
 		return fmt.Errorf("respond on %s: %w: not a request", m.Subject, pluginapi.ErrInvalid)
 	}
-	if err := m.msg.Respond(data); err != nil {
+	if err := m.msg.RespondMsg(&nats.Msg{Header: nats.Header(h), Data: data}); err != nil {
 		return fmt.Errorf("respond on %s: %w", m.Subject, asRefused(err))
 	}
 	return nil
@@ -80,7 +115,7 @@ func (m Message) Respond(data []byte) error {
 // after Close.
 func (c *Conn) Subscribe(subject, queue string, fn func(Message)) (cancel func(), err error) {
 	s, err := c.subscribe(subject, queue, func(m *nats.Msg) {
-		fn(Message{Subject: m.Subject, Data: m.Data, msg: m})
+		fn(received(m))
 	})
 	if err != nil {
 		return nil, err
