@@ -130,10 +130,17 @@ func (a *App) view() core.AppView {
 }
 
 func (a *App) running() (*host.Node, error) {
-	if a.platform == nil {
-		return nil, fmt.Errorf("%w: app %s is not registered with a platform", ErrInvalid, a.name)
+	if err := a.registered(); err != nil {
+		return nil, err
 	}
 	return a.platform.running()
+}
+
+func (a *App) registered() error {
+	if a.platform == nil {
+		return fmt.Errorf("%w: app %s is not registered with a platform", ErrInvalid, a.name)
+	}
+	return nil
 }
 
 // OnActive registers a function that is called when this node becomes active:

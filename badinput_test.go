@@ -229,3 +229,15 @@ func TestRefusedLeavesNothing(t *testing.T) {
 	busy.Close()
 	newNode(t, "again", "n1", "", opts...).start()
 }
+
+// TestWaitForRefusedRun: who waits for a platform that Run refuses is told.
+func TestWaitForRefusedRun(t *testing.T) {
+	t.Parallel()
+	p, err := cluster.NewPlatform("p", "n1", "nats://127.0.0.1:1")
+	must(t, err)
+	p.Register(cluster.NewApp("not a name"))
+	waited := make(chan error, 1)
+	go func() { waited <- p.WaitReady(within(t, patience)) }()
+	wantErr(t, p.Run(t.Context()), cluster.ErrInvalid, "app name")
+	wantErr(t, <-waited, cluster.ErrInvalid, "refused")
+}

@@ -42,14 +42,18 @@ func (e *Election) Lease() (Lease, error) {
 func (e *Election) Leader() string { return e.a.view().Leader }
 
 // WaitForLeadership returns when this node leads the app. It takes nothing away
-// from the app's hooks or from LeaderChan.
+// from the app's hooks or from LeaderChan. It may be called before Run.
 //
 // # Errors
 //
 // ErrTimeout when the context's deadline passes, its error when it is
-// cancelled, ErrShuttingDown when Run has returned, ErrInvalid before Run.
+// cancelled, ErrShuttingDown when Run has returned, ErrInvalid for an app that
+// is not registered or when Run has refused what it was given.
 func (e *Election) WaitForLeadership(ctx context.Context) error {
-	n, err := e.a.running()
+	if err := e.a.registered(); err != nil {
+		return err
+	}
+	n, err := e.a.platform.await(ctx)
 	if err != nil {
 		return err
 	}

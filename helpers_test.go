@@ -634,14 +634,9 @@ func childMain(arg string) int {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}()
 	go func() {
-		for p.WaitReady(ctx) != nil {
-			select {
-			case <-time.After(time.Millisecond):
-			case <-ctx.Done():
-				return
-			}
+		if p.WaitReady(ctx) == nil {
+			fmt.Println("ready")
 		}
-		fmt.Println("ready")
 	}()
 	if err := p.Run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)

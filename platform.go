@@ -28,6 +28,9 @@ type Platform struct {
 	faults []error
 	labels []LabelWatcherFunc
 	node   *host.Node
+
+	begun chan struct{} // closed when Run has been called and has checked what it was given
+	once  sync.Once
 }
 
 // NewPlatform checks its arguments and returns a platform that has started
@@ -46,7 +49,7 @@ type Platform struct {
 // Every mistake in the arguments and options at once; each wraps ErrInvalid.
 // That NATS cannot be reached is found by [Platform.Run].
 func NewPlatform(name, nodeID, natsURL string, opts ...PlatformOption) (*Platform, error) {
-	p := &Platform{cfg: host.Config{Platform: name, Node: nodeID}, urls: natsURL}
+	p := &Platform{cfg: host.Config{Platform: name, Node: nodeID}, urls: natsURL, begun: make(chan struct{})}
 	for i, o := range opts {
 		if o == nil {
 			p.faults = append(p.faults, fmt.Errorf("%w: platform option %d is nil", ErrInvalid, i+1))
@@ -99,6 +102,7 @@ func (p *Platform) Register(app *App) {
 // node from reaching NATS or its data directory. nil when the context ended it.
 func (p *Platform) Run(ctx context.Context) error {
 	node, err := p.build()
+	p.once.Do(func() { close(p.begun) })
 	if err != nil {
 		return err
 	}
@@ -150,6 +154,22 @@ func (p *Platform) running() (*host.Node, error) {
 	return n, nil
 }
 
+// await returns the node as soon as Run has been called.
+func (p *Platform) await(ctx context.Context) (*host.Node, error) {
+	select {
+	case <-p.begun:
+		if n := p.host(); n != nil {
+			return n, nil
+		}
+		return nil, fmt.Errorf("%w: Run has refused the platform: see what it returned", ErrInvalid)
+	case <-ctx.Done():
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil, fmt.Errorf("wait for Run, which was not called: %w", ErrTimeout)
+	}
+	return nil, fmt.Errorf("wait for Run, which was not called: %w", ctx.Err())
+}
+
 // Name returns the platform's name.
 func (p *Platform) Name() string { return p.cfg.Platform }
 
@@ -173,14 +193,15 @@ func (p *Platform) JetStream() jetstream.JetStream {
 	return nil
 }
 
-// WaitReady returns when this node has joined the platform.
+// WaitReady returns when this node has joined the platform. It may be called
+// before Run, from another goroutine than the one that is going to call it.
 //
 // # Errors
 //
 // ErrTimeout or the context's error; ErrShuttingDown when Run has returned;
-// ErrInvalid before Run.
+// ErrInvalid when Run has refused what it was given.
 func (p *Platform) WaitReady(ctx context.Context) error {
-	n, err := p.running()
+	n, err := p.await(ctx)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func TestCancelledStart(t *testing.T) {
 			p := platform()
 			ended := make(chan error, 1)
 			go func() { ended <- p.Run(ctx) }()
-			eventually(t, "it has joined", func() bool { return p.WaitReady(within(t, patience)) == nil })
+			must(t, p.WaitReady(within(t, patience)))
 			cancel()
 			must(t, <-ended)
 		}
@@ -127,7 +127,7 @@ func TestLifecycle(t *testing.T) {
 	if n.NATS() != nil || n.JetStream() != nil || n.members() != nil || app.Role() != "" || app.IsLeader() || app.Election().Epoch() != 0 || app.Election().Leader() != "" {
 		t.Error("a platform that does not run knows something")
 	}
-	wantErr(t, n.WaitReady(t.Context()), cluster.ErrInvalid, "Run")
+	wantErr(t, n.WaitReady(within(t, 30*time.Millisecond)), cluster.ErrTimeout, "Run")
 	n.CordonNode("n1") // a wish that nobody hears
 	n.start()
 	n.leads("web")
