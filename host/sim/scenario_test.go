@@ -77,23 +77,94 @@ func TestSimHostKilled(t *testing.T) {
 	t.Logf("worst of %d: %v", manyWorlds, worst)
 }
 
+// silence is for how long the nodes that watch nobody wait for the controller's
+// word before they look for themselves.
+const silence = digest * 5 / 2
+
 // TestSimMostLost: the controller and both nodes that watch with it die in the
-// same moment; the ones that watched only the controller find out.
+// same moment. The others miss the digests, then wait for a lease as any watcher
+// does; all three leave together.
 func TestSimMostLost(t *testing.T) {
-	for seed := uint64(1); seed <= 20; seed++ {
-		w := calm(t, Config{Seed: seed, Nodes: 7, Apps: 6})
-		observers := 0
+	var worst time.Duration
+	for seed := uint64(1); seed <= manyWorlds; seed++ {
+		w := calm(t, Config{Seed: seed, Nodes: 4 + int(seed%5), Apps: 6})
+		w.play(digest + time.Duration(seed)*37*time.Millisecond)
+		var observers []*machine
 		for _, m := range w.nodes {
 			if m.proc.observe.All {
-				observers++
-				m.lost = true
-				m.crash()
+				observers = append(observers, m)
+			} else if len(m.proc.observe.Nodes) > 0 {
+				t.Errorf("seed %d: %s observes %v while the controller speaks", seed, m.name, m.proc.observe.Nodes)
 			}
 		}
-		if observers != 3 {
-			t.Fatalf("seed %d: %d nodes watch all sessions, not 3: the traffic grows with the square of the nodes", seed, observers)
+		if len(observers) != 3 {
+			t.Fatalf("seed %d: %d nodes watch all sessions, not 3: the traffic grows with the square of the nodes", seed, len(observers))
 		}
-		w.awaitWell(t, 3*w.cfg.TTL)
+		for _, m := range observers {
+			m.lost = true
+			m.crash()
+		}
+		died := w.now
+		w.awaitWell(t, 20*time.Second)
+		worst = max(worst, w.now-died)
+		if most := silence + w.cfg.TTL + 300*time.Millisecond + network; w.now-died > most {
+			t.Errorf("seed %d: took %v, allowed are %v", seed, w.now-died, most)
+		}
+	}
+	t.Logf("worst of %d: %v", manyWorlds, worst)
+}
+
+// TestSimTwoLost: the controller and one watcher die in the same moment. The
+// other watcher needs no more than a lease.
+func TestSimTwoLost(t *testing.T) {
+	var worst time.Duration
+	for seed := uint64(1); seed <= manyWorlds; seed++ {
+		w := calm(t, Config{Seed: seed, Nodes: 4 + int(seed%5), Apps: 6})
+		w.play(digest + time.Duration(seed)*37*time.Millisecond)
+		controller := w.nodes[0].proc.core.View().Controller
+		spare := seed%2 == 0 // of the two watchers
+		for _, m := range w.nodes {
+			if m.name != controller && (!m.proc.observe.All || spare) {
+				spare = spare && !m.proc.observe.All
+				continue
+			}
+			if m.name != controller {
+				spare = true // one is enough
+			}
+			m.lost = true
+			m.crash()
+		}
+		died := w.now
+		w.awaitWell(t, 20*time.Second)
+		worst = max(worst, w.now-died)
+		if most := w.cfg.TTL + 300*time.Millisecond + network; w.now-died > most {
+			t.Errorf("seed %d: took %v, allowed are %v", seed, w.now-died, most)
+		}
+	}
+	t.Logf("worst of %d: %v", manyWorlds, worst)
+}
+
+// TestSimIdleTraffic: G11. What an idle platform sends and gets does not grow
+// faster than its nodes.
+func TestSimIdleTraffic(t *testing.T) {
+	perNode := func(nodes int) float64 {
+		w := calm(t, Config{Seed: 11, Nodes: nodes, Apps: 3})
+		w.play(2 * silence) // who has just joined looks at the controller until it hears it
+		before := w.stats.Messages
+		const seconds = 30
+		w.play(seconds * time.Second)
+		if w.err != nil {
+			t.Fatal(w.err)
+		}
+		return float64(w.stats.Messages-before) / seconds / float64(nodes)
+	}
+	few := perNode(3)
+	for _, nodes := range []int{20, manyNodes} {
+		many := perNode(nodes)
+		t.Logf("messages a second and node: %.2f with 3 nodes, %.2f with %d", few, many, nodes)
+		if many > few*1.02 || many < few*0.8 {
+			t.Errorf("%.2f messages a second and node with %d nodes, %.2f with 3: not flat", many, nodes, few)
+		}
 	}
 }
 
