@@ -115,10 +115,10 @@ func BenchmarkFailover200(b *testing.B) {
 	b.ReportMetric(float64(want), "apps")
 }
 
-// BenchmarkIdle counts the messages that an idle platform of 3, 20 and 100
+// BenchmarkIdle counts the messages that an idle platform of 3 to 200
 // nodes sends and gets, a second and node: flat means linear traffic.
 func BenchmarkIdle(b *testing.B) {
-	for _, size := range []int{3, 20, 100} {
+	for _, size := range []int{3, 20, 100, 200} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			s := startNATS(b, func(o *server.Options) { o.SyncAlways = true })
 			var nodes []*node

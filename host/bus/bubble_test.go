@@ -98,6 +98,31 @@ func TestWatchCostsLittle(t *testing.T) {
 	})
 }
 
+// TestWatchOfAllReadsNothing: who watches every key asks for one number now and
+// then, however many records change, also right after it has begun.
+func TestWatchOfAllReadsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *server.Server, c *Conn) {
+		writer := openRecords(t, c)
+		reader := dial(t, Config{InProcess: s})
+		w := watch(t, openRecords(t, reader), ">")
+		eventually(t, "the first call", func() bool { return w.count() == 1 })
+		asked := reader.NATS().Stats().OutMsgs
+		const minutes = 10
+		for i := range minutes * 60 {
+			<-time.After(time.Second) // fake
+			set(t, writer, fmt.Sprintf("node.n%d", i%200), fmt.Sprint(i))
+		}
+		perMinute := float64(reader.NATS().Stats().OutMsgs-asked) / minutes
+		t.Logf("a watch of all, one change each second: %.1f requests a minute", perMinute)
+		if most := 60 / (checkEvery * 3 / 4).Seconds(); perMinute < 5 || perMinute > most {
+			t.Errorf("%.1f requests a minute, %.0f are enough", perMinute, most)
+		}
+		if last := fmt.Sprint(minutes*60 - 1); w.value("node.n199") != last {
+			t.Errorf("the newest record is %q, not %s", w.value("node.n199"), last)
+		}
+	})
+}
+
 func TestWatchEndsWhenTheStreamIsReplaced(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *server.Server, c *Conn) {
 		r := openRecords(t, c)

@@ -28,7 +28,8 @@ const (
 // The live path is the subscription to what the stream publishes again. It may
 // lose messages. Each message names the sequence that its key had before, which
 // shows a loss; what that cannot show (the last change of a key was lost) is
-// found by reading, on the goroutine of run.
+// found by reading, on the goroutine of run. Who watches all keys gets every
+// sequence of the stream: while none is missing there is nothing to read.
 type watcher struct {
 	r       *Records
 	pattern string
@@ -44,6 +45,8 @@ type watcher struct {
 	loaded    bool              // known was complete once
 	round     uint64            // reads begun
 	calm      bool              // the next read need not be at once
+	liveFrom  uint64            // the live path has brought every sequence from here
+	liveTo    uint64            // to here
 	dropped   int               // messages that nats.go threw away because receive was slow
 	followers map[*follower]struct{}
 	wake      chan struct{} // holds a token when a read is wanted
@@ -128,6 +131,7 @@ func (w *watcher) receive(m *nats.Msg) {
 		w.r.s.c.log.Warn("message is not a record", "subject", m.Subject)
 		return
 	}
+	w.arrived(rec.Seq)
 	seen := w.known[rec.Key].Seq
 	if rec.Seq <= seen {
 		return
@@ -136,6 +140,28 @@ func (w *watcher) receive(m *nats.Msg) {
 	if w.loaded && before != seen {
 		w.ask(false)
 	}
+}
+
+// arrived counts a message of the live path: it continues those before it, or
+// begins anew after a gap. w.mu is held.
+func (w *watcher) arrived(seq uint64) {
+	switch {
+	case seq == w.liveTo+1:
+		w.liveTo = seq
+	case seq < w.liveFrom || seq > w.liveTo:
+		w.liveFrom, w.liveTo = seq, seq
+	}
+}
+
+// complete reports whether everything up to the stream's last sequence was seen:
+// by the reads, and by the live path where it goes on from there without a gap.
+func (w *watcher) complete(last uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.liveFrom <= w.verified+1 {
+		w.verified = max(w.verified, w.liveTo)
+	}
+	return w.loaded && last <= w.verified
 }
 
 func (w *watcher) parse(m *nats.Msg) (rec Record, before uint64, ok bool) {
@@ -201,9 +227,11 @@ func (w *watcher) read() error {
 	if err != nil {
 		return err
 	}
-	found, err := w.fetch(ctx)
-	if err != nil {
-		return err
+	var found []Record
+	if !w.complete(in.State.LastSeq) {
+		if found, err = w.fetch(ctx); err != nil {
+			return err
+		}
 	}
 	w.lastSeq, w.verifiedAt = in.State.LastSeq, time.Now()
 	w.mu.Lock()
@@ -262,14 +290,18 @@ func (w *watcher) catchUp(ctx context.Context) (found []Record, done bool, err e
 // check looks whether something was missed, with one or two small requests when
 // nothing was.
 func (w *watcher) check() error {
-	if time.Since(w.verifiedAt) >= verifyEvery {
-		return w.settle()
-	}
 	ctx, cancel := context.WithTimeout(w.ctx, readTimeout)
 	defer cancel()
 	in, err := w.r.info(ctx)
 	if errors.Is(err, ErrReplaced) {
 		return err
+	}
+	if err == nil && w.complete(in.State.LastSeq) {
+		w.lastSeq, w.verifiedAt = in.State.LastSeq, time.Now()
+		return nil
+	}
+	if time.Since(w.verifiedAt) >= verifyEvery {
+		return w.settle()
 	}
 	if err == nil && in.State.LastSeq == w.lastSeq {
 		return nil

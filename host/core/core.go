@@ -71,6 +71,7 @@ type Core struct {
 	tablePut  bool      // a write of the table is on its way
 	tableWait time.Time // no write of the table before this
 	digestAt  time.Time
+	heard     time.Time // when the present controller last spoke, or got the role
 	lastSeen  map[string]time.Time
 	why       map[string]string    // node -> why its last session is over
 	bad       map[string]uint64    // record -> sequence at which it could not be read
@@ -330,7 +331,7 @@ func (c *Core) settleApps() {
 
 // Next returns when the core wants a Tick.
 func (c *Core) Next() time.Time {
-	next := soonest(c.session.Next(), c.watch.Next(), c.control.Next(), c.future(c.tableWait), c.future(c.askAgain))
+	next := soonest(c.session.Next(), c.watch.Next(), c.control.Next(), c.future(c.tableWait), c.future(c.askAgain), c.future(c.silentAt()))
 	if c.control.Held() {
 		next = soonest(next, c.future(c.digestAt))
 	}

@@ -13,7 +13,8 @@
 //	Passive -> Resign to the best standby by compare-and-set
 //	session over -> everything Ceases -> all passive -> Rejoin in a new incarnation
 //
-// Who watches whom: the controller and two standbys observe every session, all
-// others only the controller's, so that the traffic grows with the number of
-// nodes and not with its square.
+// Who watches whom: the controller and two standbys observe every session. All
+// others observe nobody as long as they hear the controller's digests, so that
+// the traffic grows with the number of nodes and not with its square. When the
+// digests stop, they observe those three.
 package core

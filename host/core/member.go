@@ -26,6 +26,10 @@ func (c *Core) toControl(in election.Input) {
 		case election.Acquired:
 			c.note("controller-acquired", "", "epoch %d", e.Epoch)
 			c.digestAt = c.now
+		case election.OwnerChanged:
+			if c.recordsLoaded { // what was there before this node may have been silent for long
+				c.heard = c.now
+			}
 		case election.Lost:
 			c.note("controller-lost", "", "epoch %d: %s", e.Epoch, e.Reason)
 		}
@@ -191,13 +195,14 @@ func (c *Core) sayDigest(epoch pluginapi.Epoch) {
 	c.emit(SayDigest{membership.Encode(d)})
 }
 
-// digest takes the controller's word on when each node was last seen. It is
-// shown to people and decides nothing.
+// digest takes the controller's word on when each node was last seen. That is
+// shown to people and decides nothing. That it spoke at all says that it lives.
 func (c *Core) digest(value []byte) {
 	var d digestBody
 	if len(value) > maxDigest || json.Unmarshal(value, &d) != nil || d.Epoch < c.control.Record().Record.Epoch {
 		return
 	}
+	c.heard = c.now
 	for _, m := range c.members.Table().Members {
 		if age, ok := d.AgeMS[m.Node]; ok && age >= 0 && age < int64(24*time.Hour/time.Millisecond) {
 			c.lastSeen[m.Node] = c.now.Add(c.wall - time.Duration(age)*time.Millisecond)

@@ -2,7 +2,6 @@ package core
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/ozanturksever/go-cluster/host/core/election"
@@ -172,62 +171,16 @@ func (c *Core) freed() {
 	}
 }
 
-// gone looks at once at a session that is said to be over. The hint itself
-// proves nothing.
+// gone looks at once at a session that is said to be over, if it is not known
+// to be. The hint itself proves nothing.
 func (c *Core) gone(node string) {
-	if pluginapi.CheckName("node", node) != nil || c.watch.Alive(node) == (election.Holder{}) {
+	if pluginapi.CheckName("node", node) != nil {
 		return
 	}
-	c.emit(Read{Sessions, node})
-}
-
-// settleObserve decides whose sessions this node observes.
-func (c *Core) settleObserve() {
-	want := c.wantObserve()
-	if want.All == c.observing.All && want.Delay == c.observing.Delay && slices.Equal(want.Nodes, c.observing.Nodes) {
-		return
+	e, member := c.members.Table().Find(node)
+	if c.watch.Alive(node) != (election.Holder{}) || member && !c.watch.Over(c.now, election.Holder{Node: e.Node, Inc: e.Inc}) {
+		c.emit(Read{Sessions, node})
 	}
-	if want.All != c.observing.All || !slices.Equal(want.Nodes, c.observing.Nodes) {
-		c.sessionsLoaded = false
-		c.emit(Observe{want.All, want.Nodes})
-	}
-	c.observing = want
-	c.toWatch(want)
-}
-
-// watchers is how many nodes beside the controller observe every session.
-const watchers = 2
-
-func (c *Core) wantObserve() election.Observe {
-	if c.control.Busy() {
-		return election.Observe{All: true}
-	}
-	owner := c.control.Record().Record.Holder.Node
-	if owner == "" || owner == c.cfg.Node {
-		return election.Observe{All: true}
-	}
-	place := c.place(owner)
-	delay := time.Duration(place+1) * c.cfg.Rank
-	if place < watchers {
-		return election.Observe{All: true, Delay: delay}
-	}
-	return election.Observe{Nodes: []string{owner}, Delay: delay}
-}
-
-// place is this node's place in the order of the members by age, without the
-// named one.
-func (c *Core) place(without string) int {
-	self, known := c.members.Table().Find(c.cfg.Node)
-	place := 0
-	for _, m := range c.members.Table().Members {
-		if m.Node == without || m.Node == c.cfg.Node || c.watch.Over(c.now, election.Holder{Node: m.Node, Inc: m.Inc}) {
-			continue
-		}
-		if !known || m.JoinedAt.Before(self.JoinedAt) || m.JoinedAt.Equal(self.JoinedAt) && m.Node < self.Node {
-			place++
-		}
-	}
-	return place
 }
 
 // askPause is the time between two reads of the session of the same node.

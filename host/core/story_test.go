@@ -35,6 +35,9 @@ type stage struct {
 	queue []func()
 	told  []string
 
+	looks map[string]core.Observe // what each observes
+	mute  bool                    // digests get lost
+
 	cut    map[string]bool // nothing reaches it, nothing comes from it
 	frozen map[string][]core.Input
 	stuck  map[string]bool   // node app
@@ -51,7 +54,8 @@ var start = time.Unix(1000, 0)
 
 func newStage(t *testing.T) *stage {
 	return &stage{
-		t: t, now: start, cores: map[string]*core.Core{}, recs: [2]map[string]stored{{}, {}}, cut: map[string]bool{},
+		t: t, now: start, cores: map[string]*core.Core{}, recs: [2]map[string]stored{{}, {}},
+		looks: map[string]core.Observe{}, cut: map[string]bool{},
 		frozen: map[string][]core.Input{}, stuck: map[string]bool{}, fails: map[string]string{}, steps: map[string]uint64{},
 	}
 }
@@ -100,8 +104,14 @@ func (s *stage) command(w []string) {
 		s.fails[strings.Join(w[1:], " ")] = "it does not work"
 	case "write":
 		s.raw(w[1], w[2], strings.Join(w[3:], " "))
+	case "mute":
+		s.mute = w[1] == "on"
 	case "view":
 		s.view(w[1])
+	case "observes":
+		for _, n := range w[1:] {
+			s.say(n, "observes %s", s.observed(n))
+		}
 	default:
 		s.wish(w)
 	}
@@ -217,9 +227,21 @@ func (s *stage) put(b core.Bucket, key string, value []byte) uint64 {
 	seq := s.seq[b]
 	s.recs[b][key] = stored{seq, value}
 	for _, n := range s.names {
-		s.queue = append(s.queue, func() { s.step(n, core.Seen{Bucket: b, Key: key, Seq: seq, Value: value}) })
+		if o := s.looks[n]; b == core.Records || o.All || slices.Contains(o.Nodes, key) {
+			s.queue = append(s.queue, func() { s.step(n, core.Seen{Bucket: b, Key: key, Seq: seq, Value: value}) })
+		}
 	}
 	return seq
+}
+
+func (s *stage) observed(name string) string {
+	switch o := s.looks[name]; {
+	case o.All:
+		return "everybody"
+	case len(o.Nodes) > 0:
+		return strings.Join(o.Nodes, " ")
+	}
+	return "nobody"
 }
 
 func (s *stage) step(name string, in core.Input) {
@@ -241,6 +263,18 @@ func (s *stage) step(name string, in core.Input) {
 	}
 }
 
+// tell carries what a node says to all nodes.
+func (s *stage) tell(from string, in core.Input) {
+	if _, digest := in.(core.DigestSeen); s.cut[from] || digest && s.mute {
+		return
+	}
+	for _, n := range s.names {
+		if !s.cut[n] {
+			s.queue = append(s.queue, func() { s.step(n, in) })
+		}
+	}
+}
+
 func (s *stage) say(name, format string, args ...any) {
 	s.told = append(s.told, fmt.Sprintf("%v %s: ", s.now.Sub(start), name)+fmt.Sprintf(format, args...))
 }
@@ -255,6 +289,7 @@ func (s *stage) do(name string, e core.Effect) {
 			s.step(name, core.Seen{Bucket: e.Bucket, Key: e.Key, Seq: r.seq, Value: r.value})
 		})
 	case core.Observe:
+		s.looks[name] = e
 		s.queue = append(s.queue, func() {
 			s.list(name, core.Sessions)
 			s.step(name, core.Loaded{Bucket: core.Sessions})
@@ -268,7 +303,11 @@ func (s *stage) do(name string, e core.Effect) {
 		if !s.stuck[key] {
 			s.queue = append(s.queue, func() { s.step(name, core.StepDone{App: e.App, ID: e.ID, Err: why}) })
 		}
-	case core.SayGone, core.Renewed, core.SayDigest:
+	case core.SayDigest:
+		s.tell(name, core.DigestSeen(e))
+	case core.SayGone:
+		s.tell(name, core.Gone(e))
+	case core.Renewed:
 	case core.Reply:
 		s.say(name, "reply %d: error %v, to %q, epoch %d, labels %v", e.ID, e.Err, e.To, e.Epoch, e.Labels)
 	case core.Note:

@@ -55,6 +55,7 @@ type Guard struct {
 type Stats struct {
 	Events, Steps          int
 	Writes, Renewals       int
+	Messages               int // sent to the store, or on their way from it or from another node
 	Conflicts, Unknown     int
 	Revoked, Released      int
 	Leaderships            int
@@ -73,6 +74,9 @@ func (c Config) every() time.Duration { return c.TTL / 4 }
 func (c Config) budget() time.Duration { return c.TTL / 3 }
 
 func (c Config) margin() time.Duration { return max(20*time.Millisecond, c.TTL/50) }
+
+// digest is the time between two digests of the controller.
+const digest = 2 * time.Second
 
 // writeTimeout is when a host gives a write up.
 func (c Config) writeTimeout() time.Duration {

@@ -31,6 +31,7 @@ func (w *world) delay(m *machine) time.Duration {
 
 // request carries a message from a machine to the store.
 func (w *world) request(m *machine, arrive func()) {
+	w.stats.Messages++
 	if m.cutOut || w.outage || w.chance(w.faults.Loss) {
 		return
 	}
@@ -47,6 +48,7 @@ func (w *world) request(m *machine, arrive func()) {
 
 // reply carries a message from the store, or from another node, to a machine.
 func (w *world) reply(m *machine, arrive func()) {
+	w.stats.Messages++
 	if m.cutIn || w.outage || w.chance(w.faults.Loss) {
 		return
 	}

@@ -57,7 +57,7 @@ func (w *world) coreConfig(m *machine) core.Config {
 		Platform: "p", Node: m.name, Home: m.home,
 		Self: membership.NodeRecord{Address: m.name, Labels: map[string]string{"zone": m.name}},
 		TTL:  w.cfg.TTL, Every: w.cfg.every(), Budget: w.cfg.budget(), Margin: w.cfg.margin(),
-		Retry: 15 * time.Millisecond, Rank: 8 * time.Millisecond, Digest: 2 * time.Second,
+		Retry: 15 * time.Millisecond, Rank: 8 * time.Millisecond, Digest: digest,
 	}
 	for _, a := range w.apps {
 		spec := a.spec

@@ -7,4 +7,5 @@ const (
 	defaultSeeds = 480
 	manyWorlds   = 40
 	manyApps     = 1000
+	manyNodes    = 100
 )

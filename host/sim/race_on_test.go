@@ -8,4 +8,5 @@ const (
 	defaultSeeds = 20
 	manyWorlds   = 8
 	manyApps     = 100
+	manyNodes    = 40
 )

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ const network = 8 * delayMost
 func TestSimMachineLost(t *testing.T) {
 	var worst time.Duration
 	for seed := uint64(1); seed <= manyWorlds; seed++ {
-		w := calm(t, Config{Seed: seed, Nodes: 3 + int(seed%4), Apps: 4})
+		w := calm(t, Config{Seed: seed, Nodes: 3 + int(seed%7), Apps: 4})
 		victim := w.nodes[seed%uint64(len(w.nodes))] // the controller too
 		w.play(time.Duration(seed) * 37 * time.Millisecond)
 		victim.lost = true
@@ -77,23 +78,115 @@ func TestSimHostKilled(t *testing.T) {
 	t.Logf("worst of %d: %v", manyWorlds, worst)
 }
 
-// TestSimMostLost: the controller and both nodes that watch with it die in the
-// same moment; the ones that watched only the controller find out.
+// silence is for how long the nodes that watch nobody wait for the controller's
+// word before they look for themselves.
+const silence = digest * 5 / 2
+
+// crowd is a calm world with more nodes than watch, at some moment between two
+// digests; it also returns the controller and its two watchers.
+func crowd(t *testing.T, seed uint64) (w *world, controller *machine, watchers []*machine) {
+	t.Helper()
+	w = calm(t, Config{Seed: seed, Nodes: 4 + int(seed%5), Apps: 6})
+	w.play(digest + time.Duration(seed)*37*time.Millisecond)
+	controller = w.machine(w.nodes[0].proc.core.View().Controller)
+	for _, m := range w.nodes {
+		switch o := m.proc.observe; {
+		case m == controller:
+		case o.All:
+			watchers = append(watchers, m)
+		case len(o.Nodes) > 0:
+			t.Errorf("seed %d: %s observes %v while the controller speaks", seed, m.name, o.Nodes)
+		}
+	}
+	if len(watchers) != 2 {
+		t.Fatalf("seed %d: %d nodes watch all sessions beside the controller: the traffic grows with the square of the nodes", seed, len(watchers))
+	}
+	return w, controller, watchers
+}
+
+// lose lets machines die in the same moment, and returns how long it took until
+// the others were well.
+func (w *world) lose(t *testing.T, lost ...*machine) time.Duration {
+	t.Helper()
+	died := w.now
+	for _, m := range lost {
+		m.lost = true
+		m.crash()
+	}
+	w.awaitWell(t, 20*time.Second)
+	return w.now - died
+}
+
+// TestSimTwoLost: the controller and one watcher die in the same moment. The
+// other watcher needs no more than a lease.
+func TestSimTwoLost(t *testing.T) {
+	for seed := uint64(1); seed <= manyWorlds; seed++ {
+		w, controller, watchers := crowd(t, seed)
+		took := w.lose(t, controller, watchers[seed%2])
+		if most := w.cfg.TTL + 300*time.Millisecond + network; took > most {
+			t.Errorf("seed %d: took %v, allowed are %v", seed, took, most)
+		}
+	}
+}
+
+// TestSimMostLost: the controller and both watchers die in the same moment. The
+// others miss the digests, then wait for a lease as any watcher does; all three
+// leave together.
 func TestSimMostLost(t *testing.T) {
-	for seed := uint64(1); seed <= 20; seed++ {
-		w := calm(t, Config{Seed: seed, Nodes: 7, Apps: 6})
-		observers := 0
+	var worst time.Duration
+	for seed := uint64(1); seed <= manyWorlds; seed++ {
+		w, controller, watchers := crowd(t, seed)
+		took := w.lose(t, append(watchers, controller)...)
+		if most := silence + w.cfg.TTL + 300*time.Millisecond + network; took > most {
+			t.Errorf("seed %d: took %v, allowed are %v", seed, took, most)
+		}
+		worst = max(worst, took)
+	}
+	t.Logf("worst of %d: %v", manyWorlds, worst)
+}
+
+// TestSimMoreLost: as TestSimMostLost, and only one or two nodes are left. Nobody has looked
+// after the rest before there is a new controller: one more lease.
+func TestSimMoreLost(t *testing.T) {
+	var worst time.Duration
+	for seed := uint64(1); seed <= manyWorlds; seed++ {
+		w, controller, watchers := crowd(t, seed)
+		lost := append(watchers, controller)
 		for _, m := range w.nodes {
-			if m.proc.observe.All {
-				observers++
-				m.lost = true
-				m.crash()
+			if !slices.Contains(lost, m) && len(lost) < len(w.nodes)-1-int(seed%2) {
+				lost = append(lost, m)
 			}
 		}
-		if observers != 3 {
-			t.Fatalf("seed %d: %d nodes watch all sessions, not 3: the traffic grows with the square of the nodes", seed, observers)
+		took := w.lose(t, lost...)
+		if most := silence + 2*(w.cfg.TTL+300*time.Millisecond+network); took > most {
+			t.Errorf("seed %d: %d of %d lost: took %v, allowed are %v", seed, len(lost), len(w.nodes), took, most)
 		}
-		w.awaitWell(t, 3*w.cfg.TTL)
+		worst = max(worst, took)
+	}
+	t.Logf("worst of %d: %v", manyWorlds, worst)
+}
+
+// TestSimIdleTraffic: G11. What an idle platform sends and gets does not grow
+// faster than its nodes.
+func TestSimIdleTraffic(t *testing.T) {
+	perNode := func(nodes int) float64 {
+		w := calm(t, Config{Seed: 11, Nodes: nodes, Apps: 3})
+		w.play(2 * silence) // who has just joined looks at the controller until it hears it
+		before := w.stats.Messages
+		const seconds = 30
+		w.play(seconds * time.Second)
+		if w.err != nil {
+			t.Fatal(w.err)
+		}
+		return float64(w.stats.Messages-before) / seconds / float64(nodes)
+	}
+	few := perNode(3)
+	for _, nodes := range []int{20, manyNodes} {
+		many := perNode(nodes)
+		t.Logf("messages a second and node: %.2f with 3 nodes, %.2f with %d", few, many, nodes)
+		if many > few*1.02 || many < few*0.8 {
+			t.Errorf("%.2f messages a second and node with %d nodes, %.2f with 3: not flat", many, nodes, few)
+		}
 	}
 }
 

@@ -206,12 +206,15 @@ func (w *Watch) see(now time.Time, in SessionSeen) []Effect {
 	before := o.rec
 	o.seq, o.rec = in.Seq, in.Record
 	var out []Effect
-	if before.Inc != 0 && !before.Ended() && (in.Record.Inc > before.Inc || in.Record.Ended()) {
-		reason := "a new incarnation began"
-		if in.Record.Ended() {
-			reason = in.Record.State + " by " + in.Record.By
-		}
+	reason := "a new incarnation began"
+	if in.Record.Ended() {
+		reason = in.Record.State + " by " + in.Record.By
+	}
+	switch { // what is not known counts as ended
+	case !before.Ended() && (in.Record.Ended() || in.Record.Inc > before.Inc):
 		out = append(out, SessionOver{before.Holder(), reason})
+	case in.Record.Ended() && in.Record.Inc > before.Inc: // it was not seen alive
+		out = append(out, SessionOver{in.Record.Holder(), reason})
 	}
 	if !in.Record.Ended() && in.Record.Inc > before.Inc {
 		out = append(out, SessionBegan{in.Record.Holder()})
