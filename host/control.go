@@ -129,7 +129,7 @@ func (h handler) Nodes(context.Context) ([]control.Node, error) {
 	for _, m := range h.n.View().Members {
 		out = append(out, control.Node{
 			Member: m.Member, Version: m.Version, Incarnation: m.Inc, Cordoned: m.Cordoned, Leads: m.Leads,
-			LastSeenMS: max(0, now.Sub(m.LastSeen).Milliseconds()),
+			LastSeenMS: max(0, now.Sub(m.LastSeen).Milliseconds()), Up: m.Up, FailingChecks: m.Failing,
 		})
 	}
 	return out, nil
