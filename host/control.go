@@ -57,12 +57,6 @@ func (n *Node) serveControl(ctx context.Context) (stop func(), err error) {
 // handler answers for a node.
 type handler struct{ n *Node }
 
-// Ready reports whether the node's session holds now.
-func (h handler) Ready() bool {
-	v := h.n.View()
-	return v.Session == control.SessionLive && h.n.cfg.now().Before(v.Until)
-}
-
 // Status is the platform as this node sees it.
 func (h handler) Status(ctx context.Context) (control.Status, error) {
 	n, v := h.n, h.n.View()

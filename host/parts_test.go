@@ -105,7 +105,7 @@ func TestQueue(t *testing.T) {
 // The mailbox keeps order, waits, and ends with its context, mail or not.
 func TestMailbox(t *testing.T) {
 	m := newMailbox()
-	got := make(chan core.Effect, 1)
+	got := make(chan any, 1)
 	go func() {
 		e, _ := m.next(t.Context())
 		got <- e

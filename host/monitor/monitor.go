@@ -180,9 +180,15 @@ func (m *Monitor) Check(ctx context.Context) pluginapi.HealthStatus {
 	return m.Status()
 }
 
-// Run runs the checks until the context ends. told gets the status after each
-// change of it, one at a time; it must return at once. Run may be called once.
-func (m *Monitor) Run(ctx context.Context, log *slog.Logger, told func(pluginapi.HealthStatus)) {
+// Listener is told what the checks find, one thing at a time. Its functions must
+// return at once.
+type Listener struct {
+	Changed func(pluginapi.HealthStatus) // the status, after each change of it
+	Failing func(names []string)         // the checks that make the node fail, after each change of them
+}
+
+// Run runs the checks until the context ends. It may be called once.
+func (m *Monitor) Run(ctx context.Context, log *slog.Logger, l Listener) {
 	m.mu.Lock()
 	m.began = true
 	m.mu.Unlock()
@@ -200,7 +206,7 @@ func (m *Monitor) Run(ctx context.Context, log *slog.Logger, told func(pluginapi
 		}
 		rest, wait := m.step(life)
 		for _, e := range rest {
-			m.do(e, told)
+			m.do(e, l)
 		}
 		timer.Reset(wait)
 	}
@@ -230,7 +236,7 @@ func (m *Monitor) step(life context.Context) (rest []health.Effect, wait time.Du
 }
 
 // do does what must not be done while the monitor is locked.
-func (m *Monitor) do(e health.Effect, told func(pluginapi.HealthStatus)) {
+func (m *Monitor) do(e health.Effect, l Listener) {
 	switch e := e.(type) {
 	case health.RoundDone:
 		m.mu.Lock()
@@ -240,7 +246,9 @@ func (m *Monitor) do(e health.Effect, told func(pluginapi.HealthStatus)) {
 			delete(m.rounds, e.ID)
 		}
 	case health.Changed:
-		told(e.Status)
+		l.Changed(e.Status)
+	case health.FailingChanged:
+		l.Failing(e.Names)
 	default:
 		panic(fmt.Sprintf("monitor: unknown effect %T", e))
 	}

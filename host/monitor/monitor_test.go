@@ -38,10 +38,9 @@ func inBubble(t *testing.T, test func(t *testing.T, r *running)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			r.Run(ctx, slog.New(slog.NewTextHandler(&r.log, nil)), func(s pluginapi.HealthStatus) {
-				r.mu.Lock()
-				defer r.mu.Unlock()
-				r.told = append(r.told, s.Status)
+			r.Run(ctx, slog.New(slog.NewTextHandler(&r.log, nil)), monitor.Listener{
+				Changed: func(s pluginapi.HealthStatus) { r.tell(s.Status) },
+				Failing: func(names []string) { r.tell(fmt.Sprint(names)) },
 			})
 		})
 		synctest.Wait()
@@ -52,6 +51,12 @@ func inBubble(t *testing.T, test func(t *testing.T, r *running)) {
 		defer r.stop()
 		test(t, r)
 	})
+}
+
+func (r *running) tell(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told = append(r.told, what)
 }
 
 func (r *running) add(c health.Check, fn monitor.Func) {
@@ -68,13 +73,10 @@ func (r *running) want(name, status, text string) {
 	}
 }
 
-func (r *running) wantTold(want string) {
-	r.t.Helper()
+func (r *running) last() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if got := strings.Join(r.told, " "); got != want {
-		r.t.Errorf("told %q, want %q", got, want)
-	}
+	return r.told[len(r.told)-1]
 }
 
 func passes(context.Context) error { return nil }
@@ -109,14 +111,18 @@ func TestRun(t *testing.T) {
 		if n := turns.Load(); n != 6 {
 			t.Errorf("%d turns in 5 s", n)
 		}
-		r.wantTold("failing")
+		if told := r.last(); told != "[bad mute panics leaves slow]" {
+			t.Errorf("told %s last", told)
+		}
 		for _, name := range []string{"bad", "mute", "panics", "leaves", "slow"} {
 			if err := r.Unregister(name); err != nil {
 				t.Error(err)
 			}
 		}
 		synctest.Wait()
-		r.wantTold("failing passing")
+		if told := r.last(); told != "passing" {
+			t.Errorf("told %s last", told)
+		}
 	})
 }
 
@@ -238,7 +244,7 @@ func TestAroundRun(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	m.Run(ctx, slog.New(slog.DiscardHandler), func(pluginapi.HealthStatus) {})
+	m.Run(ctx, slog.New(slog.DiscardHandler), monitor.Listener{})
 	for _, err := range []error{m.Register(health.Check{Name: "b"}, passes), m.Unregister("a"), m.Reset("a")} {
 		wantErr(err, pluginapi.ErrShuttingDown)
 	}

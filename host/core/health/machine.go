@@ -60,11 +60,14 @@ type (
 	RoundDone struct{ ID uint64 }
 	// Changed says that the node's health has changed. It is told once a change.
 	Changed struct{ Status pluginapi.HealthStatus }
+	// FailingChanged says that other checks make the node fail than before.
+	FailingChanged struct{ Names []string }
 )
 
-func (Start) effect()     {}
-func (RoundDone) effect() {}
-func (Changed) effect()   {}
+func (Start) effect()          {}
+func (RoundDone) effect()      {}
+func (Changed) effect()        {}
+func (FailingChanged) effect() {}
 
 // check is a registered check and where it stands.
 type check struct {
@@ -87,7 +90,7 @@ type Machine struct {
 	order  []string // as registered: what a check depends on stands before it
 	serial uint64
 	rounds map[uint64]map[string]bool // round -> checks that owe it a result
-	told   bool                       // the last Changed said failing
+	told   []string                   // the last FailingChanged
 	out    []Effect
 }
 
@@ -348,8 +351,13 @@ func (m *Machine) settle() {
 			m.out = append(m.out, RoundDone{id})
 		}
 	}
-	if failing := len(m.Failing()) > 0; failing != m.told {
-		m.told = failing
+	before, failing := m.told, m.Failing()
+	if slices.Equal(before, failing) {
+		return
+	}
+	m.told = failing
+	m.out = append(m.out, FailingChanged{failing})
+	if len(before) == 0 || len(failing) == 0 {
 		m.out = append(m.out, Changed{m.Status(m.now)})
 	}
 }

@@ -22,6 +22,7 @@ type rig struct {
 	running map[string]uint64
 	starts  []string
 	changes []string
+	failing []string // as told
 	rounds  []uint64
 }
 
@@ -65,9 +66,17 @@ func (r *rig) step(in health.Input) {
 				r.t.Errorf("%s is told twice", e.Status.Status)
 			}
 			r.changes = append(r.changes, e.Status.Status)
+		case health.FailingChanged:
+			if slices.Equal(r.failing, e.Names) {
+				r.t.Errorf("%v is told twice", e.Names)
+			}
+			r.failing = e.Names
 		case health.RoundDone:
 			r.rounds = append(r.rounds, e.ID)
 		}
+	}
+	if !slices.Equal(r.failing, r.m.Failing()) {
+		r.t.Errorf("told %v, failing are %v", r.failing, r.m.Failing())
 	}
 }
 
