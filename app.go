@@ -196,7 +196,8 @@ func (a *App) OnMemberLeave(fn func(context.Context, Member) error) {
 
 // OnHealthChange registers a function that is told the health of this node, once
 // after each change between passing and failing; see [Platform.Health]. A node
-// begins as passing.
+// begins as passing. A change that is undone before the function could be told
+// of it is left out.
 func (a *App) OnHealthChange(fn func(context.Context, HealthStatus) error) {
 	if fn == nil {
 		a.fault("OnHealthChange: the function is nil")

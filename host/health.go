@@ -41,7 +41,7 @@ func (n *Node) healthChanged(s pluginapi.HealthStatus) {
 	n.log.Info("health changed", "status", s.Status)
 	for _, a := range n.apps {
 		if len(a.Hooks.HealthChange) > 0 {
-			a.mail.put(healthChanged{s})
+			a.mail.putHealth(healthChanged{s})
 		}
 	}
 }

@@ -19,6 +19,26 @@ func (m *mailbox) put(e any) {
 	m.mu.Lock()
 	m.items = append(m.items, e)
 	m.mu.Unlock()
+	m.wake()
+}
+
+// putHealth adds a change of the health. When the one before it, to the
+// opposite, has not been told yet, neither is: a check that flaps cannot fill
+// the mailbox of a slow hook.
+func (m *mailbox) putHealth(e healthChanged) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := len(m.items); n > 0 {
+		if _, untold := m.items[n-1].(healthChanged); untold {
+			m.items = m.items[:n-1]
+			return
+		}
+	}
+	m.items = append(m.items, e)
+	m.wake()
+}
+
+func (m *mailbox) wake() {
 	select {
 	case m.signal <- struct{}{}:
 	default:

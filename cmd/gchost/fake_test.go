@@ -33,6 +33,7 @@ func platformOf(kind string) *fakePlatform {
 	switch kind {
 	case "sick":
 		p.nodes[1].IsHealthy, p.nodes[1].Up, p.nodes[1].LastSeenMS, p.nodes[1].Cordoned = false, false, 65_000, true
+		p.nodes[0].FailingChecks = []string{"db", "disk"}
 		p.status.NATS.VotersUp, p.status.Controller = 1, ""
 		p.status.Warnings = []string{"two voters cannot fail over by themselves"}
 		p.leader = ""
