@@ -54,6 +54,9 @@ var (
 	_ func(*cluster.Election) <-chan bool                                       = (*cluster.Election).LeaderChan
 	_ func(*cluster.Election) cluster.Epoch                                     = (*cluster.Election).Epoch
 	_ func(cluster.ProcessConfig) *backend.ProcessBackend                       = cluster.Process
+	_ func(*cluster.Platform) *cluster.Health                                   = (*cluster.Platform).Health
+	_ func(*cluster.Platform) *cluster.Metrics                                  = (*cluster.Platform).Metrics
+	_ func(*cluster.App, func(context.Context, cluster.HealthStatus) error)     = (*cluster.App).OnHealthChange
 	_ func(string, map[string]string)                                           = cluster.LabelWatcherFunc(nil)
 	_ func(map[string]string) cluster.PlatformOption                            = cluster.Labels
 	_ func(string) cluster.PlatformOption                                       = cluster.NATSCreds

@@ -201,6 +201,18 @@ func (a *App) OnMemberLeave(fn func(context.Context, Member) error) {
 	a.memberHook("OnMemberLeave", &a.hooks.MemberLeave, fn)
 }
 
+// OnHealthChange registers a function that is told the health of this node, once
+// after each change between passing and failing; see [Platform.Health]. A node
+// begins as passing. A change that is undone before the function could be told
+// of it is left out.
+func (a *App) OnHealthChange(fn func(context.Context, HealthStatus) error) {
+	if fn == nil {
+		a.fault("OnHealthChange: the function is nil")
+		return
+	}
+	a.hooks.HealthChange = append(a.hooks.HealthChange, fn)
+}
+
 func (a *App) memberHook(name string, list *[]func(context.Context, Member) error, fn func(context.Context, Member) error) {
 	if fn == nil {
 		a.fault("%s: the function is nil", name)

@@ -45,12 +45,13 @@ func NATSTLS(ca, cert, key string) PlatformOption {
 	return func(c *host.Config) { c.NATS.Auth.TLS = bus.TLS{CA: ca, Cert: cert, Key: key} }
 }
 
-// HealthAddr serves /health, /ready and /status on an address. "" serves
-// nothing, which is the default; port 0 takes a free one.
+// HealthAddr serves /health, /ready, /status and /health/checks on an address.
+// "" serves nothing, which is the default; port 0 takes a free one, see
+// [Health.Addr].
 func HealthAddr(addr string) PlatformOption { return func(c *host.Config) { c.HealthAddr = addr } }
 
 // MetricsAddr serves /metrics for Prometheus on an address. "" serves nothing,
-// which is the default; port 0 takes a free one.
+// which is the default; port 0 takes a free one, see [Metrics.Addr].
 func MetricsAddr(addr string) PlatformOption { return func(c *host.Config) { c.MetricsAddr = addr } }
 
 // WithLeaseTTL sets for how long one renewal keeps what this node owns: a

@@ -15,6 +15,8 @@ import (
 	"github.com/ozanturksever/go-cluster/host"
 	"github.com/ozanturksever/go-cluster/host/bus/embedded"
 	"github.com/ozanturksever/go-cluster/host/core/membership"
+	"github.com/ozanturksever/go-cluster/host/monitor"
+	"github.com/ozanturksever/go-cluster/host/observe"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -70,6 +72,7 @@ func NewPlatform(name, nodeID, natsURL string, opts ...PlatformOption) (*Platfor
 	if err := errors.Join(append(p.faults, p.cfg.Check())...); err != nil {
 		return nil, err
 	}
+	p.cfg.Checks, p.cfg.Figures = monitor.New(), observe.NewFigures(name, nodeID)
 	return p, nil
 }
 

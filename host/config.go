@@ -12,6 +12,8 @@ import (
 	"github.com/ozanturksever/go-cluster/host/bus/embedded"
 	"github.com/ozanturksever/go-cluster/host/clock"
 	"github.com/ozanturksever/go-cluster/host/core/membership"
+	"github.com/ozanturksever/go-cluster/host/monitor"
+	"github.com/ozanturksever/go-cluster/host/observe"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -40,6 +42,7 @@ type Hooks struct {
 	Active, Passive, Start, Stop []func(context.Context) error
 	LeaderChange                 []func(context.Context, string) error
 	MemberJoin, MemberLeave      []func(context.Context, pluginapi.Member) error
+	HealthChange                 []func(context.Context, pluginapi.HealthStatus) error
 }
 
 // Config is what a [Node] needs to know.
@@ -57,11 +60,13 @@ type Config struct {
 	Embedded        *embedded.Config
 	Peers           []string // client URLs of the other hosts' servers, for the guard
 	Guard           []string // command of the guard; empty: none
-	HealthAddr      string   // host:port of /health, /ready and /status; "": none
+	HealthAddr      string   // host:port of /health, /ready, /status and /health/checks; "": none
 	MetricsAddr     string   // host:port of /metrics; "": none
 	Apps            []App
 	Logger          *slog.Logger
 	OnLabels        func(node string, labels map[string]string)
+	Checks          *monitor.Monitor // the node's health checks; nil: a monitor of its own
+	Figures         *observe.Figures // what the node counts; nil: figures of its own
 	// Overrun is called when code of an app has not come back although the lease
 	// is about to end: it must end the process. nil: log and end it.
 	Overrun func(app, step string)

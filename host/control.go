@@ -57,12 +57,6 @@ func (n *Node) serveControl(ctx context.Context) (stop func(), err error) {
 // handler answers for a node.
 type handler struct{ n *Node }
 
-// Ready reports whether the node's session holds now.
-func (h handler) Ready() bool {
-	v := h.n.View()
-	return v.Session == control.SessionLive && h.n.cfg.now().Before(v.Until)
-}
-
 // Status is the platform as this node sees it.
 func (h handler) Status(ctx context.Context) (control.Status, error) {
 	n, v := h.n, h.n.View()
@@ -129,7 +123,7 @@ func (h handler) Nodes(context.Context) ([]control.Node, error) {
 	for _, m := range h.n.View().Members {
 		out = append(out, control.Node{
 			Member: m.Member, Version: m.Version, Incarnation: m.Inc, Cordoned: m.Cordoned, Leads: m.Leads,
-			LastSeenMS: max(0, now.Sub(m.LastSeen).Milliseconds()),
+			LastSeenMS: max(0, now.Sub(m.LastSeen).Milliseconds()), Up: m.Up, FailingChecks: m.Failing,
 		})
 	}
 	return out, nil

@@ -14,6 +14,8 @@ import (
 	"github.com/ozanturksever/go-cluster/host/bus/embedded"
 	"github.com/ozanturksever/go-cluster/host/core"
 	"github.com/ozanturksever/go-cluster/host/guard"
+	"github.com/ozanturksever/go-cluster/host/monitor"
+	"github.com/ozanturksever/go-cluster/host/observe"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -40,7 +42,7 @@ type Node struct {
 	records  *bus.Records
 	apps     map[string]*instance
 
-	healthAddr, metricsAddr string // as bound
+	addrs boundAddrs
 
 	tasks    sync.WaitGroup // effects that are being done
 	slots    chan struct{}  // of the records that are being written
@@ -66,6 +68,12 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	if cfg.Checks == nil {
+		cfg.Checks = monitor.New()
+	}
+	if cfg.Figures == nil {
+		cfg.Figures = observe.NewFigures(cfg.Platform, cfg.Node)
+	}
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, names: names, in: newQueue(),
 		ready: make(chan struct{}), ended: make(chan struct{}),

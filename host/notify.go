@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/ozanturksever/go-cluster/host/core"
@@ -51,7 +52,7 @@ func (n *Node) callListener(ctx context.Context, a *instance, fn func(context.Co
 }
 
 // listeners returns what is to be called for an event.
-func (a *instance) listeners(e core.Effect) (out []func(context.Context) error) {
+func (a *instance) listeners(e any) (out []func(context.Context) error) {
 	members := func(fns []func(context.Context, pluginapi.Member) error, m pluginapi.Member) {
 		for _, fn := range fns {
 			out = append(out, func(ctx context.Context) error { return fn(ctx, m) })
@@ -65,6 +66,12 @@ func (a *instance) listeners(e core.Effect) (out []func(context.Context) error) 
 	case core.LeaderChanged:
 		for _, fn := range a.Hooks.LeaderChange {
 			out = append(out, func(ctx context.Context) error { return fn(ctx, e.Leader) })
+		}
+	case healthChanged:
+		for _, fn := range a.Hooks.HealthChange {
+			s := e.status
+			s.Checks = maps.Clone(s.Checks) // each may do with it what it likes
+			out = append(out, func(ctx context.Context) error { return fn(ctx, s) })
 		}
 	}
 	return out

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ozanturksever/go-cluster/host/core"
+	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
 const patience = 30 * time.Second
@@ -105,7 +106,7 @@ func TestQueue(t *testing.T) {
 // The mailbox keeps order, waits, and ends with its context, mail or not.
 func TestMailbox(t *testing.T) {
 	m := newMailbox()
-	got := make(chan core.Effect, 1)
+	got := make(chan any, 1)
 	go func() {
 		e, _ := m.next(t.Context())
 		got <- e
@@ -155,5 +156,28 @@ func TestCall(t *testing.T) {
 	err := call(late, []func(context.Context) error{func(ctx context.Context) error { <-ctx.Done(); return nil }})
 	if err == nil || !strings.Contains(err.Error(), "hook timed out after") {
 		t.Errorf("late: %v", err)
+	}
+}
+
+// A change of the health and its opposite, both untold, are no change.
+func TestMailboxOfAFlappingCheck(t *testing.T) {
+	m := newMailbox()
+	status := func(s string) healthChanged { return healthChanged{pluginapi.HealthStatus{Status: s}} }
+	m.put(core.SayGone{Node: "n0"})
+	for range 100 {
+		m.putHealth(status("failing"))
+		m.putHealth(status("passing"))
+	}
+	m.putHealth(status("failing"))
+	m.put(core.SayGone{Node: "n1"})
+	m.putHealth(status("passing"))
+	if len(m.items) != 4 {
+		t.Fatalf("%d items", len(m.items))
+	}
+	for i, want := range []string{"", "failing", "", "passing"} {
+		e, _ := m.next(t.Context())
+		if h, ok := e.(healthChanged); ok != (want != "") || h.status.Status != want {
+			t.Errorf("item %d is %+v, want %q", i, e, want)
+		}
 	}
 }

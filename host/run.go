@@ -191,7 +191,7 @@ type service func(life context.Context) (stop func(), err error)
 // services are what a node does beside deciding, in the order in which they
 // start.
 func (n *Node) services() []service {
-	return []service{n.serveControl}
+	return []service{n.serveControl, n.watchHealth}
 }
 
 // serve starts the services; stop ends those that were started, the last one
@@ -240,6 +240,7 @@ func (n *Node) followGuard(ctx context.Context) {
 	for {
 		select {
 		case f := <-n.guard.Fired():
+			n.cfg.Figures.GuardFired()
 			n.log.Warn("the guard has acted", "reason", f.Reason, "incarnation", f.Inc)
 			n.in.put(core.GuardFired{Inc: f.Inc})
 		case <-ctx.Done():

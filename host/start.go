@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/ozanturksever/go-cluster/host/bus"
 	"github.com/ozanturksever/go-cluster/host/bus/embedded"
 	"github.com/ozanturksever/go-cluster/host/guard"
-	"github.com/ozanturksever/go-cluster/host/observe"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -210,28 +208,4 @@ func (n *Node) Login(role bus.Role, id string) (user, password string, err error
 	}
 	user, password = n.server.Login(role, id)
 	return user, password, nil
-}
-
-// startObserve serves the HTTP addresses. One that is in use is an error.
-func (n *Node) startObserve(p *parts) error {
-	for _, o := range []struct {
-		setting, addr string
-		handler       func(observe.Source) http.Handler
-		bound         *string
-	}{
-		{"health_addr", n.cfg.HealthAddr, observe.Health, &n.healthAddr},
-		{"metrics_addr", n.cfg.MetricsAddr, observe.Metrics, &n.metricsAddr},
-	} {
-		if o.addr == "" {
-			continue
-		}
-		s, err := observe.Listen(o.setting, o.addr, o.handler(handler{n}))
-		if err != nil {
-			return err
-		}
-		*o.bound = s.Addr()
-		n.log.Info("listening", "setting", o.setting, "addr", s.Addr())
-		p.start(o.setting, s.Run)
-	}
-	return nil
 }

@@ -75,7 +75,7 @@ func (n *Node) runStep(ctx context.Context, a *instance, e core.Run) error {
 		if err := n.tellGuard(ctx); err != nil {
 			return err
 		}
-		return guarded(func() error { return a.Backend.Start(ctx) })
+		return n.startBackend(ctx, a)
 	case lifecycle.StopBackend:
 		return guarded(func() error { return a.Backend.Stop(ctx) })
 	case lifecycle.KillBackend:
@@ -90,6 +90,15 @@ func (n *Node) runStep(ctx context.Context, a *instance, e core.Run) error {
 		return call(ctx, a.Hooks.Stop)
 	}
 	panic(fmt.Sprintf("host: unknown step %v", e.Step))
+}
+
+func (n *Node) startBackend(ctx context.Context, a *instance) error {
+	n.cfg.Figures.BackendStarted(a.Name)
+	err := guarded(func() error { return a.Backend.Start(ctx) })
+	if err != nil {
+		n.cfg.Figures.BackendFailed(a.Name)
+	}
+	return err
 }
 
 // tellGuard makes sure that the guard watches this incarnation and knows what
@@ -151,6 +160,7 @@ func (n *Node) watchBackend(ctx context.Context, a *instance) {
 			if !open {
 				return
 			}
+			n.cfg.Figures.BackendFailed(a.Name)
 			n.in.put(core.BackendFailed{App: a.Name, Reason: text(err)})
 		case <-ctx.Done():
 			return

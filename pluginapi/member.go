@@ -11,5 +11,5 @@ type Member struct {
 	JoinedAt  time.Time         `json:"joined_at"`
 	LastSeen  time.Time         `json:"last_seen"`
 	Apps      []string          `json:"apps"`
-	IsHealthy bool              `json:"healthy"`
+	IsHealthy bool              `json:"healthy"` // it is up, and none of its health checks fails that counts
 }

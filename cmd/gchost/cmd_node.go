@@ -157,8 +157,11 @@ func nodeRows(nodes []control.Node) (rows [][]string) {
 
 func nodeState(n control.Node) string {
 	state := "down"
-	if n.IsHealthy {
+	if n.Up {
 		state = "up"
+	}
+	if n.Up && len(n.FailingChecks) > 0 {
+		state += ", failing"
 	}
 	if n.Cordoned {
 		state += ", cordoned"
@@ -172,6 +175,7 @@ func showNode(out *screen, n control.Node) {
 		{"platform", n.Platform},
 		{"address", n.Address},
 		{"status", nodeState(n)},
+		{"failing", strings.Join(n.FailingChecks, ", ")},
 		{"labels", labelText(n.Labels)},
 		{"apps", strings.Join(n.Apps, ", ")},
 		{"leads", fmt.Sprint(n.Leads)},

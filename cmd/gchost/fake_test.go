@@ -20,7 +20,7 @@ func platformOf(kind string) *fakePlatform {
 	node := func(id string, up bool, leads int) control.Node {
 		return control.Node{
 			Member:  pluginapi.Member{NodeID: id, Platform: "prod", Address: "10.0.0." + id[1:], Labels: map[string]string{"zone": "a"}, JoinedAt: at, LastSeen: at, Apps: []string{"web", "logs"}, IsHealthy: up},
-			Version: "v1.2.0", Incarnation: 7, Leads: leads, LastSeenMS: 120,
+			Version: "v1.2.0", Incarnation: 7, Leads: leads, LastSeenMS: 120, Up: up,
 		}
 	}
 	p.nodes = []control.Node{node("n1", true, 1), node("n2", true, 0)}
@@ -32,7 +32,8 @@ func platformOf(kind string) *fakePlatform {
 	}
 	switch kind {
 	case "sick":
-		p.nodes[1].IsHealthy, p.nodes[1].LastSeenMS, p.nodes[1].Cordoned = false, 65_000, true
+		p.nodes[1].IsHealthy, p.nodes[1].Up, p.nodes[1].LastSeenMS, p.nodes[1].Cordoned = false, false, 65_000, true
+		p.nodes[0].FailingChecks = []string{"db", "disk"}
 		p.status.NATS.VotersUp, p.status.Controller = 1, ""
 		p.status.Warnings = []string{"two voters cannot fail over by themselves"}
 		p.leader = ""

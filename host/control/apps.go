@@ -74,7 +74,7 @@ func (c *Client) collect(ctx context.Context, nodes []Node, known []App) []App {
 	var wg sync.WaitGroup
 	for i, n := range nodes {
 		answers[i] = said{node: n}
-		if !n.IsHealthy {
+		if !n.Up {
 			answers[i].err = fmt.Errorf("node %s is not up", n.NodeID)
 			continue
 		}

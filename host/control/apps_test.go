@@ -113,14 +113,16 @@ func TestHealth(t *testing.T) {
 		{"no controller", func(s *control.Status) { s.Controller = "" }, "platform p: no controller: nobody follows who is up"},
 		{"revoked", func(s *control.Status) { s.Session.State = "revoked" }, "node n1: its session is revoked"},
 		{"no session", func(s *control.Status) { s.Session.State = "" }, "node n1: its session is unknown"},
-		{"node down", func(s *control.Status) { s.Nodes[0].IsHealthy, s.Nodes[0].LastSeenMS = false, 2500 }, "node n1: not up, last heard 2.5s ago"},
+		{"node down", func(s *control.Status) { s.Nodes[0].Up, s.Nodes[0].LastSeenMS = false, 2500 }, "node n1: not up, last heard 2.5s ago"},
+		{"check fails", func(s *control.Status) { s.Nodes[0].FailingChecks = []string{"db", "disk"} }, "node n1: health check db fails; node n1: health check disk fails"},
+		{"node down, its checks are history", func(s *control.Status) { s.Nodes[0].Up, s.Nodes[0].FailingChecks = false, []string{"db"} }, "node n1: not up, last heard 0s ago"},
 		{"no leader", func(s *control.Status) { s.Apps[0].Leader = "" }, "app web: no leader"},
 		{"service stopped", func(s *control.Status) { s.Apps[0].Instances[0].Backend.Status = "stopped" }, "app web: service on n1 is stopped"},
 		{"service sick", func(s *control.Status) {
 			*s.Apps[0].Instances[0].Backend = control.Backend{Status: "unhealthy", Message: "503"}
 		}, "app web: service on n1 is unhealthy: 503"},
 		{"node down and silent", func(s *control.Status) {
-			s.Nodes[0].IsHealthy = false
+			s.Nodes[0].Up = false
 			s.Apps[0].Instances[0] = control.Instance{Node: "n1", Role: "unknown", Reason: "not up"}
 		}, "node n1: not up, last heard 0s ago"},
 		{"node silent", func(s *control.Status) {

@@ -96,7 +96,7 @@ func (w wire) Request(ctx context.Context, node, verb string, data []byte) ([]by
 }
 
 func member(id string, up bool, apps ...string) control.Node {
-	return control.Node{Member: pluginapi.Member{NodeID: id, Platform: "p", IsHealthy: up, Apps: apps}}
+	return control.Node{Member: pluginapi.Member{NodeID: id, Platform: "p", IsHealthy: up, Apps: apps}, Up: up}
 }
 
 func app(name, leader string, epoch pluginapi.Epoch, instances ...control.Instance) control.App {

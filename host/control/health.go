@@ -30,8 +30,8 @@ type Problem struct {
 }
 
 // Check says what is wrong with a platform: no quorum, a stream or an app
-// without a leader, no controller, a node that is down, a session that does
-// not hold, a service that ought to run and does not.
+// without a leader, no controller, a node that is down or has a failing health
+// check, a session that does not hold, a service that ought to run and does not.
 func Check(s Status) Health {
 	h := Health{Problems: []Problem{}, Warnings: append(append([]string{}, s.Warnings...), s.NATS.Warnings...)}
 	h.checkNATS(s.NATS)
@@ -43,9 +43,13 @@ func Check(s Status) Health {
 	}
 	down := map[string]bool{}
 	for _, n := range s.Nodes {
-		if !n.IsHealthy {
+		if !n.Up {
 			down[n.NodeID] = true
 			h.add(ScopeNode, n.NodeID, "not up, last heard %s ago", time.Duration(n.LastSeenMS)*time.Millisecond)
+			continue // what it said of itself is old
+		}
+		for _, check := range n.FailingChecks {
+			h.add(ScopeNode, n.NodeID, "health check %s fails", check)
 		}
 	}
 	for _, a := range s.Apps {

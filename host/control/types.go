@@ -70,6 +70,9 @@ type Node struct {
 	Cordoned    bool   `json:"cordoned"`
 	Leads       int    `json:"leads"`        // number of apps it leads
 	LastSeenMS  int64  `json:"last_seen_ms"` // milliseconds since it was last heard
+	Up          bool   `json:"up"`           // its session holds, and it was heard of lately
+	// FailingChecks names its health checks that fail; not those that are advisory.
+	FailingChecks []string `json:"failing_checks,omitempty"`
 }
 
 // App is an app and its instances.

@@ -171,12 +171,18 @@ func (c *Core) member(e membership.Entry) pluginapi.Member {
 		m.LastSeen = c.now.Add(c.wall)
 	}
 	m.LastSeen = m.LastSeen.UTC()
-	h := election.Holder{Node: e.Node, Inc: e.Inc}
-	m.IsHealthy = !c.watch.Over(c.now, h) && m.LastSeen.After(c.now.Add(c.wall-c.cfg.TTL-2*c.cfg.Digest))
+	m.IsHealthy = c.up(e, m.LastSeen)
 	if n := c.nodes[e.Node]; n != nil {
+		m.IsHealthy = m.IsHealthy && len(n.rec.Failing) == 0
 		m.Address, m.Labels, m.Apps = n.rec.Address, maps.Clone(n.rec.Labels), slices.Clone(n.rec.Apps)
 	}
 	return m
+}
+
+// up reports whether the session of a member holds and it was heard of lately.
+func (c *Core) up(e membership.Entry, lastSeen time.Time) bool {
+	h := election.Holder{Node: e.Node, Inc: e.Inc}
+	return !c.watch.Over(c.now, h) && lastSeen.After(c.now.Add(c.wall-c.cfg.TTL-2*c.cfg.Digest))
 }
 
 // digestBody is what the controller says every few seconds.

@@ -30,6 +30,8 @@ type MemberView struct {
 	Cordoned bool
 	Leads    int
 	Version  string
+	Up       bool     // its session holds, and it was heard of lately
+	Failing  []string // its health checks that fail, by its own word
 }
 
 // AppView is an app as this node sees it.
@@ -66,8 +68,9 @@ func (c *Core) View() *View {
 	}
 	for _, e := range c.members.Table().Members {
 		m := MemberView{Member: c.member(e), Inc: e.Inc, Leads: c.leads[e.Node]}
+		m.Up = c.up(e, m.LastSeen)
 		if n := c.nodes[e.Node]; n != nil {
-			m.Cordoned, m.Version = n.rec.Cordoned, n.rec.Version
+			m.Cordoned, m.Version, m.Failing = n.rec.Cordoned, n.rec.Version, slices.Clone(n.rec.Failing)
 		}
 		v.Members = append(v.Members, m)
 	}

@@ -6,30 +6,27 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/ozanturksever/go-cluster/host/control"
+	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
 // Metrics returns the handler of the metrics address: GET /metrics in
-// Prometheus' text format. Figures are read from the node at each scrape, so
-// that none of them can be old. The node describes itself; nodes are not
-// summed.
-func Metrics(src Source) http.Handler {
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(newCollector(src), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+// Prometheus' text format. The node describes itself; nodes are not summed.
+func Metrics(f *Figures) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", f.Handler())
 	return mux
 }
 
-// collector turns a node's status into figures.
+// collector turns a node's status into figures. They are read from the node at
+// each scrape, so that none of them can be old.
 type collector struct {
 	src                                        Source
 	leader, epoch, members, cordoned, nodeApps *prometheus.Desc
 	session, voters, votersUp                  *prometheus.Desc
-	state, restarts, uptime                    *prometheus.Desc
+	state, healthy, restarts, uptime           *prometheus.Desc
+	check                                      *prometheus.Desc
 }
 
 func newCollector(src Source) *collector {
@@ -47,20 +44,23 @@ func newCollector(src Source) *collector {
 		voters:   d("voters_total", "Voting servers of the cluster, 0 if unknown.", "platform"),
 		votersUp: d("voters_up", "Voting servers that can be reached.", "platform"),
 		state:    d("backend_state", "State of the backend: 0 stopped, 1 starting, 2 running, 3 unhealthy.", "platform", "node", "app"),
+		healthy:  d("backend_health", "1 if the backend's service is ready and well, else 0.", "platform", "node", "app"),
 		restarts: d("backend_restarts_total", "Restarts of the backend by its supervisor.", "platform", "node", "app"),
 		uptime:   d("backend_uptime_seconds", "Time since the backend was started, 0 while it is stopped.", "platform", "node", "app"),
+		check:    d("health", "1 if the health check passes, 0 if it fails; absent while it is skipped.", "node", "check"),
 	}
 }
 
 // Describe names all figures.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.leader, c.epoch, c.members, c.cordoned, c.nodeApps, c.session, c.voters, c.votersUp, c.state, c.restarts, c.uptime} {
+	for _, d := range []*prometheus.Desc{c.leader, c.epoch, c.members, c.cordoned, c.nodeApps, c.session, c.voters, c.votersUp, c.state, c.healthy, c.restarts, c.uptime, c.check} {
 		ch <- d
 	}
 }
 
 // Collect reads them.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	c.collectChecks(ch)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	s, err := c.src.Status(ctx)
@@ -84,6 +84,14 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+func (c *collector) collectChecks(ch chan<- prometheus.Metric) {
+	for name, r := range c.src.Checks().Checks {
+		if r.Status != pluginapi.StatusSkipped {
+			ch <- prometheus.MustNewConstMetric(c.check, prometheus.GaugeValue, yes(r.Status == pluginapi.StatusPassing), c.src.Name(), name)
+		}
+	}
+}
+
 func (c *collector) app(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string), s control.Status, a control.App) {
 	if a.Mode == control.AppSingleton {
 		gauge(c.leader, yes(a.Leader == s.Node), s.Platform, s.Node, a.Name)
@@ -94,6 +102,7 @@ func (c *collector) app(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc
 			continue
 		}
 		gauge(c.state, backendState(i.Backend.Status), s.Platform, s.Node, a.Name)
+		gauge(c.healthy, yes(i.Backend.Status == pluginapi.StatusRunning), s.Platform, s.Node, a.Name)
 		gauge(c.uptime, float64(i.Backend.UptimeMS)/1000, s.Platform, s.Node, a.Name)
 		ch <- prometheus.MustNewConstMetric(c.restarts, prometheus.CounterValue, float64(i.Backend.Restarts), s.Platform, s.Node, a.Name)
 	}

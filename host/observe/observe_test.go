@@ -2,11 +2,17 @@ package observe_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ozanturksever/go-cluster/host/control"
 	"github.com/ozanturksever/go-cluster/host/observe"
@@ -14,9 +20,24 @@ import (
 )
 
 // fake is a node with one app that it leads.
-type fake struct{ ready bool }
+type fake struct{ notReady error }
 
-func (f *fake) Ready() bool { return f.ready }
+func (f *fake) Name() string { return "n1" }
+
+func (f *fake) Ready() error { return f.notReady }
+
+func (f *fake) Checks() pluginapi.HealthStatus {
+	return pluginapi.HealthStatus{Status: "failing", Checks: map[string]pluginapi.CheckResult{
+		"db": {Status: "passing"}, "disk": {Status: "failing", Error: "full", FailureCount: 3, CircuitOpen: true}, "api": {Status: "skipped"},
+	}}
+}
+
+func (f *fake) History(check string) []pluginapi.CheckResult {
+	if check != "db" {
+		return nil
+	}
+	return []pluginapi.CheckResult{{Status: "failing"}, {Status: "passing", LatencyMS: 3}}
+}
 
 func (f *fake) Status(context.Context) (control.Status, error) {
 	return control.Status{
@@ -61,15 +82,15 @@ func get(t *testing.T, url string) (int, string) {
 }
 
 func TestHealth(t *testing.T) {
-	src := &fake{}
+	src := &fake{notReady: errors.New("no session")}
 	url := serve(t, observe.Health(src))
 	if code, body := get(t, url+"/health"); code != 200 || !strings.Contains(body, `"ok"`) {
 		t.Errorf("/health: %d %s", code, body)
 	}
-	if code, _ := get(t, url+"/ready"); code != 503 {
-		t.Errorf("/ready of a node without a session: %d", code)
+	if code, body := get(t, url+"/ready"); code != 503 || !strings.Contains(body, "no session") {
+		t.Errorf("/ready of a node without a session: %d %s", code, body)
 	}
-	src.ready = true
+	src.notReady = nil
 	if code, _ := get(t, url+"/ready"); code != 200 {
 		t.Errorf("/ready of a node with a session: %d", code)
 	}
@@ -81,9 +102,171 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestMetrics fails on a figure that is declared and not set.
+func TestChecks(t *testing.T) {
+	url := serve(t, observe.Health(&fake{}))
+	code, body := get(t, url+"/health/checks")
+	var s pluginapi.HealthStatus
+	if err := json.Unmarshal([]byte(body), &s); err != nil || code != 200 || s.Status != "failing" || !s.Checks["disk"].CircuitOpen {
+		t.Errorf("%d %s, %v", code, body, err)
+	}
+	for query, want := range map[string]string{
+		"db": `200 {"check":"db","history":[{"status":"failing"`, "nobody": `404 {"error":"there is no health check nobody"}`,
+		"": "400 ", "a%00b": "400 ", strings.Repeat("x", 2000): "400 ",
+	} {
+		code, body := get(t, url+"/health/checks?check="+query)
+		if got := fmt.Sprint(code, " ", body); !strings.HasPrefix(got, want) || len(got) > 400 {
+			t.Errorf("%.20q: %.400s, want %s", query, got, want)
+		}
+	}
+	if res, err := http.Post(url+"/health/checks", "text/plain", nil); err != nil || res.StatusCode != 405 {
+		t.Errorf("a post: %v, %v", res, err)
+	} else {
+		res.Body.Close()
+	}
+}
+
+// scrape returns what /metrics shows of the figures.
+func scrape(t *testing.T, f *observe.Figures) string {
+	t.Helper()
+	_, body := get(t, serve(t, observe.Metrics(f))+"/metrics")
+	return body
+}
+
+func newFigures(t *testing.T) *observe.Figures {
+	t.Helper()
+	f := observe.NewFigures("p", "n1")
+	stop, err := f.Follow(&fake{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return f
+}
+
+// TestRecorded: each method sets its figure, with its labels.
+func TestRecorded(t *testing.T) {
+	f := newFigures(t)
+	f.BackendStarted("web")
+	f.BackendFailed("web")
+	f.LockReleased("web", "cron", 2*time.Second)
+	f.RPCHandled("web", "get", "ok", time.Millisecond)
+	f.CrossCall("db", "put", "operation timed out", time.Second)
+	f.Breaker("db", "n2", observe.BreakerHalfOpen)
+	f.EventDropped("web")
+	f.DeadLetter("web")
+	f.AuditDropped()
+	f.Fenced("kv", "web")
+	f.GuardFired()
+	body := scrape(t, f)
+	for _, want := range []string{
+		`gc_backend_starts_total{app="web",node="n1",platform="p"} 1`,
+		`gc_backend_failures_total{app="web",node="n1",platform="p"} 1`,
+		`gc_lock_held_seconds_sum{app="web",lock="cron"} 2`,
+		`gc_rpc_duration_seconds_count{app="web",method="get"} 1`,
+		`gc_rpc_total{app="web",method="get",status="ok"} 1`,
+		`gc_cross_app_call_duration_seconds_sum{app="db",method="put"} 1`,
+		`gc_cross_app_call_total{app="db",method="put",status="operation timed out"} 1`,
+		`gc_circuit_breaker_state{app="db",node="n2"} 2`,
+		`gc_events_dropped_total{app="web"} 1`,
+		`gc_events_dead_letters_total{app="web"} 1`,
+		`gc_audit_dropped_total 1`,
+		`gc_fencing_rejections_total{app="web",kind="kv"} 1`,
+		`gc_guard_fired_total 1`,
+	} {
+		if !strings.Contains(body, want+"\n") {
+			t.Errorf("missing: %s", want)
+		}
+	}
+}
+
+// TestBoundedWords: no number of methods, apps, kinds or odd names grows the
+// registry without end, and what was known stays apart.
+func TestBoundedWords(t *testing.T) {
+	f := newFigures(t)
+	f.RPCHandled("web", "first", "ok", 0)
+	for i := range 5000 {
+		f.RPCHandled("web", fmt.Sprint("m", i), fmt.Sprint("s", i), 0)
+		f.Fenced(fmt.Sprint("k", i), fmt.Sprint("a", i))
+		f.LockReleased("web", strings.Repeat("ö", 1000+i%7)+fmt.Sprint(i)+"\xff", 0)
+		f.LockReleased("web", fmt.Sprint("\xff", i), 0)
+	}
+	f.RPCHandled("web", "first", "ok", 0)
+	body := scrape(t, f)
+	if !strings.Contains(body, `gc_rpc_total{app="web",method="first",status="ok"} 2`) || !strings.Contains(body, `method="other",status="other"`) {
+		t.Error("a method that was known is not counted, or the rest is not")
+	}
+	if n := strings.Count(body, "\ngc_"); n > 4500 {
+		t.Errorf("%d samples", n)
+	}
+}
+
+// bad is a collector that panics.
+type bad struct{ desc *prometheus.Desc }
+
+func (b bad) Describe(ch chan<- *prometheus.Desc) { ch <- b.desc }
+
+func (b bad) Collect(chan<- prometheus.Metric) { panic("worse") }
+
+// TestOwnCollectors: what a program adds is served; a collector that panics, is
+// nil or comes twice does no harm.
+func TestOwnCollectors(t *testing.T) {
+	f := newFigures(t)
+	r := f.Registerer()
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "my_total"})
+	r.MustRegister(c)
+	c.Inc()
+	var twice prometheus.AlreadyRegisteredError
+	if err := r.Register(prometheus.NewCounter(prometheus.CounterOpts{Name: "my_total"})); !errors.As(err, &twice) || twice.ExistingCollector != c {
+		t.Errorf("%v", err)
+	}
+	if err := r.Register(nil); err == nil {
+		t.Error("nil is taken")
+	}
+	if err := r.Register(prometheus.NewGauge(prometheus.GaugeOpts{Name: "gc_members_total"})); err == nil {
+		t.Error("a name of the platform's is taken")
+	}
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "my_bad"}, func() float64 { panic("oh") }))
+	r.MustRegister(bad{prometheus.NewDesc("my_worse", "", nil, nil)})
+	if body := scrape(t, f); !strings.Contains(body, "my_total 1\n") || !strings.Contains(body, "gc_members_total{") || strings.Contains(body, "my_bad ") {
+		t.Errorf("%s", body)
+	}
+	if !r.Unregister(c) || r.Unregister(c) || r.Unregister(nil) {
+		t.Error("Unregister")
+	}
+	if body := scrape(t, f); strings.Contains(body, "my_total 1") {
+		t.Error("still there")
+	}
+}
+
+// TestFollowOne: figures show one node, and none when it has ended.
+func TestFollowOne(t *testing.T) {
+	f := observe.NewFigures("p", "n1")
+	stop, err := f.Follow(&fake{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Follow(&fake{}); err == nil {
+		t.Error("two nodes")
+	}
+	stop()
+	if body := scrape(t, f); strings.Contains(body, "gc_members_total") {
+		t.Error("the node is shown after its end")
+	}
+}
+
+func BenchmarkRPCHandled(b *testing.B) {
+	f := observe.NewFigures("p", "n1")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			f.RPCHandled("web", "get", "ok", time.Millisecond)
+		}
+	})
+}
+
+// TestMetrics: what is read from the node at each scrape.
 func TestMetrics(t *testing.T) {
-	_, body := get(t, serve(t, observe.Metrics(&fake{ready: true}))+"/metrics")
+	body := scrape(t, newFigures(t))
 	for _, want := range []string{
 		`gc_leader{app="web",node="n1",platform="p"} 1`,
 		`gc_election_epoch{app="web",platform="p"} 7`,
@@ -96,10 +279,16 @@ func TestMetrics(t *testing.T) {
 		`gc_backend_state{app="web",node="n1",platform="p"} 2`,
 		`gc_backend_restarts_total{app="web",node="n1",platform="p"} 2`,
 		`gc_backend_uptime_seconds{app="web",node="n1",platform="p"} 2.5`,
+		`gc_backend_health{app="web",node="n1",platform="p"} 1`,
+		`gc_health{check="db",node="n1"} 1`,
+		`gc_health{check="disk",node="n1"} 0`,
 	} {
 		if !strings.Contains(body, want+"\n") {
 			t.Errorf("missing: %s", want)
 		}
+	}
+	if strings.Contains(body, `check="api"`) {
+		t.Error("a skipped check has a figure")
 	}
 }
 

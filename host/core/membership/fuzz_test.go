@@ -50,7 +50,7 @@ func FuzzTable(f *testing.F) {
 // FuzzNode: a node record that is accepted can be edited and written again.
 func FuzzNode(f *testing.F) {
 	for _, s := range []string{
-		`{"address":"h:1","version":"1","apps":["a","b"],"labels":{"zone":"1"},"cordoned":true}`, `{"labels":{".x":"y"}}`, `{"apps":["a/b"]}`,
+		`{"address":"h:1","version":"1","apps":["a","b"],"labels":{"zone":"1"},"cordoned":true,"failing":["db"]}`, `{"failing":["a/b"]}`, `{"labels":{".x":"y"}}`, `{"apps":["a/b"]}`,
 		`{"labels":{"k":"\u0000"}}`, `{"labels":null}`, `null`, `{}`, `[]`, ``,
 	} {
 		f.Add([]byte(s), "key", "value")

@@ -19,6 +19,7 @@ type NodeRecord struct {
 	Apps     []string          `json:"apps,omitempty"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Cordoned bool              `json:"cordoned,omitempty"`
+	Failing  []string          `json:"failing,omitempty"` // health checks that fail, by its own word; the first MaxFailing
 }
 
 // Bounds of a node record.
@@ -27,6 +28,8 @@ const (
 	maxApps  = 4096
 	maxLabel = 64
 	maxText  = 255
+	// MaxFailing is how many failing health checks a record names.
+	MaxFailing = 16
 )
 
 // DecodeNode reads a node record and refuses what no node would have written.
@@ -43,6 +46,14 @@ func DecodeNode(value []byte) (NodeRecord, error) {
 	}
 	for _, a := range r.Apps {
 		if err := pluginapi.CheckName("app", a); err != nil {
+			return r, fmt.Errorf("decode node: %w", err)
+		}
+	}
+	if len(r.Failing) > MaxFailing {
+		return r, fmt.Errorf("decode node: %d failing health checks are more than a record names", len(r.Failing))
+	}
+	for _, c := range r.Failing {
+		if err := pluginapi.CheckName("health check", c); err != nil {
 			return r, fmt.Errorf("decode node: %w", err)
 		}
 	}
@@ -88,6 +99,8 @@ type Edit struct {
 	Remove []string
 	Cordon *bool
 	Self   *NodeRecord // address, version and apps, said by the node itself
+	// Failing replaces the names of the failing health checks; empty: none fails.
+	Failing *[]string
 }
 
 // Apply returns the record after the edit, and whether it differs.
@@ -110,6 +123,9 @@ func (e Edit) Apply(r NodeRecord) (NodeRecord, bool) {
 	}
 	if e.Self != nil {
 		r.Address, r.Version, r.Apps = e.Self.Address, e.Self.Version, e.Self.Apps
+	}
+	if e.Failing != nil {
+		r.Failing = slices.Clone((*e.Failing)[:min(MaxFailing, len(*e.Failing))])
 	}
 	return r, string(before) != string(Encode(r))
 }

@@ -36,7 +36,7 @@ func (a *actor) act(w []string) []string {
 		return a.alive(w[1], w[2:])
 	case "show": // follower
 		return a.show(w[1])
-	case "set", "remove", "cordon", "uncordon", "self":
+	case "set", "remove", "cordon", "uncordon", "self", "failing":
 		return a.edit(w[0], w[1:])
 	case "crowd": // rounds in which one node comes and goes
 		n, err := strconv.Atoi(w[1])
@@ -110,6 +110,8 @@ func (a *actor) edit(verb string, words []string) []string {
 		}
 	case "remove":
 		e.Remove = words
+	case "failing":
+		e.Failing = &words
 	case "cordon":
 		e.Cordon = &yes
 	case "uncordon":

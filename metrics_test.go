@@ -1,0 +1,154 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	cluster "github.com/ozanturksever/go-cluster"
+	"github.com/ozanturksever/go-cluster/pluginapi"
+)
+
+// waitingFigures are those whose room does not record them yet, each with its
+// room. A line goes when the room does.
+func waitingFigures() map[string]string {
+	return map[string]string{
+		"gc_lock_held_seconds":               "locks",
+		"gc_rpc_duration_seconds":            "rpc",
+		"gc_rpc_total":                       "rpc",
+		"gc_cross_app_call_duration_seconds": "cross-app calls",
+		"gc_cross_app_call_total":            "cross-app calls",
+		"gc_circuit_breaker_state":           "cross-app calls",
+		"gc_events_dropped_total":            "events",
+		"gc_events_dead_letters_total":       "events",
+		"gc_audit_dropped_total":             "audit",
+		"gc_fencing_rejections_total":        "kv, locks, rpc",
+		"gc_guard_fired_total":               "recorded; no guard acts in this test",
+	}
+}
+
+// tired is a backend whose first start fails.
+type tired struct{ starts, runs atomic.Int64 }
+
+func (b *tired) Start(context.Context) error {
+	if b.starts.Add(1) == 1 {
+		return errors.New("not yet")
+	}
+	b.runs.Store(1)
+	return nil
+}
+
+func (b *tired) Stop(context.Context) error {
+	b.runs.Store(0)
+	return nil
+}
+
+func (b *tired) Health(context.Context) (cluster.BackendHealth, error) {
+	if b.runs.Load() == 0 {
+		return cluster.BackendHealth{Status: pluginapi.StatusStopped}, nil
+	}
+	return cluster.BackendHealth{Status: pluginapi.StatusRunning, Uptime: time.Minute}, nil
+}
+
+func (b *tired) RestartCount() int { return 2 }
+
+// figures reads a scrape: the sum of the samples of each figure, of a histogram
+// the number of its observations.
+func figures(t *testing.T, text string) map[string]float64 {
+	t.Helper()
+	out := map[string]float64{}
+	for _, m := range regexp.MustCompile(`(?m)^(\w+)(?:\{.*\})? (\S+)$`).FindAllStringSubmatch(text, -1) {
+		name := m[1]
+		if base, is := strings.CutSuffix(name, "_count"); is && strings.Contains(text, "# TYPE "+base+" histogram") {
+			name = base
+		}
+		v, err := strconv.ParseFloat(m[2], 64)
+		must(t, err)
+		out[name] += v
+	}
+	return out
+}
+
+// TestEachFigureIsSet scrapes a node with an embedded server and fails on a
+// figure of the documentation that nothing sets.
+func TestEachFigureIsSet(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/health-and-metrics.md")
+	must(t, err)
+	n := newNode(t, "figures", "n1", "", cluster.WithDataDir(t.TempDir()), cluster.MetricsAddr("127.0.0.1:0"))
+	n.app(cluster.NewApp("web", cluster.WithBackend(&tired{})))
+	must(t, n.Health().Register("db", (&sickly{}).check))
+	n.start()
+	var text string
+	eventually(t, "the backend runs", func() bool {
+		_, text = httpGet(t, n.Metrics().Addr(), "/metrics")
+		return strings.Contains(text, `gc_backend_state{app="web",node="n1",platform="figures"} 2`)
+	})
+	must(t, n.SetCordon(within(t, patience), "n1", true))
+	eventually(t, "it is cordoned", func() bool {
+		_, text = httpGet(t, n.Metrics().Addr(), "/metrics")
+		return strings.Contains(text, `gc_node_cordoned{node="n1",platform="figures"} 1`)
+	})
+	got, waiting := figures(t, text), waitingFigures()
+	names := regexp.MustCompile("(?m)^\\| `(gc_\\w+)` ").FindAllStringSubmatch(string(page), -1)
+	if len(names) < 20 {
+		t.Fatalf("%d figures in the documentation", len(names))
+	}
+	for _, m := range names {
+		name := m[1]
+		_, waits := waiting[name]
+		delete(waiting, name)
+		switch {
+		case got[name] > 0 && waits:
+			t.Errorf("%s is set now: take it out of waitingFigures", name)
+		case got[name] <= 0 && !waits:
+			t.Errorf("nothing sets %s", name)
+		}
+	}
+	for name := range waiting {
+		t.Errorf("%s waits and is not documented", name)
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+// TestOwnMetrics: a program's own figures are served beside the platform's, from
+// before Run until after it; a collector that panics ends nothing.
+func TestOwnMetrics(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, "own", "n1", startNATS(t).ClientURL(), cluster.MetricsAddr("127.0.0.1:0"))
+	n.app(cluster.NewApp("web"))
+	mine := prometheus.NewCounter(prometheus.CounterOpts{Name: "shop_orders_total"})
+	n.Metrics().Registry().MustRegister(mine)
+	handled := func() string {
+		w := httptest.NewRecorder()
+		n.Metrics().Handler().ServeHTTP(w, httptest.NewRequest("GET", "/anything", nil))
+		return w.Body.String()
+	}
+	if text := handled(); !strings.Contains(text, "shop_orders_total 0") || strings.Contains(text, "gc_leader") || n.Metrics().Addr() != "" {
+		t.Errorf("before Run: %s", text)
+	}
+	n.start()
+	n.leads("web")
+	mine.Inc()
+	n.Metrics().Registry().MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "shop_bad"}, func() float64 { panic("oh") }))
+	for _, text := range []string{handled(), func() string { _, body := httpGet(t, n.Metrics().Addr(), "/metrics"); return body }()} {
+		if !strings.Contains(text, "shop_orders_total 1") || !strings.Contains(text, `gc_leader{app="web",node="n1",platform="own"} 1`) || strings.Contains(text, "\nshop_bad ") {
+			t.Errorf("%s", text)
+		}
+	}
+	must(t, n.stop())
+	if text := handled(); !strings.Contains(text, "shop_orders_total 1") || strings.Contains(text, "gc_leader") {
+		t.Errorf("after Run: %s", text)
+	}
+}
