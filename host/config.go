@@ -12,6 +12,7 @@ import (
 	"github.com/ozanturksever/go-cluster/host/bus/embedded"
 	"github.com/ozanturksever/go-cluster/host/clock"
 	"github.com/ozanturksever/go-cluster/host/core/membership"
+	"github.com/ozanturksever/go-cluster/host/rpc"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -32,6 +33,7 @@ type App struct {
 	Backend     pluginapi.Backend // nil: none
 	Hooks       Hooks
 	HookTimeout time.Duration // 0: that of the node
+	Calls       Calls
 }
 
 // Hooks are the functions of an app, several for one event; they are called in
@@ -65,6 +67,7 @@ type Config struct {
 	// Overrun is called when code of an app has not come back although the lease
 	// is about to end: it must end the process. nil: log and end it.
 	Overrun func(app, step string)
+	OnCall  rpc.Observer // is told of calls, for metrics
 	now     clock.Clock
 }
 
