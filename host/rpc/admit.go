@@ -78,7 +78,7 @@ func (s *Server) decide(now time.Time, m Message, q Question) (r *run, f *fault,
 	if f := s.checkLead(r); f != nil {
 		return nil, f, nil
 	}
-	if len(s.running) >= s.cfg.Pool {
+	if s.slots >= s.cfg.Pool {
 		return no(refuse(pluginapi.ErrBusy, "%d calls of app %s run on node %s, the most that may", s.cfg.Pool, s.cfg.App, s.cfg.Node))
 	}
 	return r, nil, nil
@@ -114,6 +114,7 @@ func (s *Server) begin(now time.Time, r *run) {
 	r.ctx, r.stop = context.WithDeadline(base, now.Add(wait))
 	r.done = make(chan struct{})
 	s.running[r] = struct{}{}
+	s.slots++
 	if r.key != "" {
 		s.byID[r.key] = r
 	}

@@ -36,8 +36,8 @@ func (e *RemoteError) Is(target error) bool {
 	switch {
 	case target == nil || target == context.Canceled || target == context.DeadlineExceeded:
 		return false
-	case target == pluginapi.ErrUnknownOutcome:
-		return e.Running
+	case target == pluginapi.ErrUnknownOutcome && e.Running:
+		return true
 	}
 	return e.Code != "" && target.Error() == e.Code
 }

@@ -71,6 +71,7 @@ func (s *Server) finish(r *run, out outcome) {
 	s.mu.Lock()
 	waiting := r.tell
 	r.tell = nil
+	s.slots-- // before the answer: who has it may call again
 	if r.q.Once {
 		s.window.finish(r.onceKey(), head, body)
 	}

@@ -44,8 +44,9 @@ type Server struct {
 	life    context.Context // while it is open
 	end     context.CancelCauseFunc
 	stops   []func()
-	leading pluginapi.Epoch // the epoch in which calls to the leader are answered; 0: in none
-	running map[*run]struct{}
+	leading pluginapi.Epoch   // the epoch in which calls to the leader are answered; 0: in none
+	running map[*run]struct{} // handlers that run, and answers on their way
+	slots   int               // taken, of the pool
 	byID    map[string]*run
 	window  *Window
 }
