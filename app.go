@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ozanturksever/go-cluster/host"
@@ -17,6 +18,7 @@ type App struct {
 	backend  Backend
 	timeout  time.Duration
 	hooks    host.Hooks
+	calls    calls
 	faults   []error
 	platform *Platform
 }
@@ -68,14 +70,14 @@ func (a *App) fault(format string, args ...any) {
 
 // spec is what the engine needs to know; faults are completed on the way.
 func (a *App) spec() host.App {
-	return host.App{Name: a.name, Singleton: a.mode == ModeSingleton, Backend: a.backend, Hooks: a.hooks, HookTimeout: a.timeout}
+	return host.App{Name: a.name, Singleton: a.mode == ModeSingleton, Backend: a.backend, Hooks: a.hooks, HookTimeout: a.timeout, Calls: a.calls.spec()}
 }
 
 // validator is a backend that can check its configuration.
 type validator interface{ Validate() error }
 
 func (a *App) check() error {
-	errs := a.faults
+	errs := append(slices.Clone(a.faults), a.calls.check(a.name))
 	if v, ok := a.backend.(validator); ok {
 		if err := v.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("backend of app %.70q: %w", a.name, err))

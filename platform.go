@@ -94,6 +94,13 @@ func (p *Platform) Register(app *App) {
 	}
 }
 
+// fault notes a mistake that Run reports when it returns.
+func (p *Platform) fault(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults = append(p.faults, fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...))
+}
+
 // Run joins the platform, runs the registered apps and returns when the context
 // has ended and everything that was started has stopped: leaderships are handed
 // over to standbys, sessions are given back.

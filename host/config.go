@@ -14,6 +14,7 @@ import (
 	"github.com/ozanturksever/go-cluster/host/core/membership"
 	"github.com/ozanturksever/go-cluster/host/monitor"
 	"github.com/ozanturksever/go-cluster/host/observe"
+	"github.com/ozanturksever/go-cluster/host/rpc"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -34,6 +35,7 @@ type App struct {
 	Backend     pluginapi.Backend // nil: none
 	Hooks       Hooks
 	HookTimeout time.Duration // 0: that of the node
+	Calls       Calls
 }
 
 // Hooks are the functions of an app, several for one event; they are called in
@@ -70,6 +72,7 @@ type Config struct {
 	// Overrun is called when code of an app has not come back although the lease
 	// is about to end: it must end the process. nil: log and end it.
 	Overrun func(app, step string)
+	OnCall  rpc.Observer // is told of calls, for metrics
 	now     clock.Clock
 }
 

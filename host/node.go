@@ -16,6 +16,7 @@ import (
 	"github.com/ozanturksever/go-cluster/host/guard"
 	"github.com/ozanturksever/go-cluster/host/monitor"
 	"github.com/ozanturksever/go-cluster/host/observe"
+	"github.com/ozanturksever/go-cluster/host/rpc"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -41,6 +42,8 @@ type Node struct {
 	sessions *bus.Records
 	records  *bus.Records
 	apps     map[string]*instance
+	servers  map[string]*rpc.Server // of the apps that have methods
+	client   *rpc.Client
 
 	addrs boundAddrs
 
@@ -77,9 +80,10 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, names: names, in: newQueue(),
 		ready: make(chan struct{}), ended: make(chan struct{}),
-		apps: map[string]*instance{}, seen: newSeenEpochs(), slots: make(chan struct{}, maxWrites),
+		apps: map[string]*instance{}, servers: map[string]*rpc.Server{}, seen: newSeenEpochs(), slots: make(chan struct{}, maxWrites),
 		watchers: map[chan struct{}]struct{}{}, replies: map[uint64]chan core.Reply{},
 	}
+	n.makeServers()
 	n.view.Store(&core.View{Node: cfg.Node, Session: "reading"})
 	return n, n.makeServer("checked when the data directory is open")
 }

@@ -80,14 +80,12 @@ func (n *Node) runStep(ctx context.Context, a *instance, e core.Run) error {
 		return guarded(func() error { return a.Backend.Stop(ctx) })
 	case lifecycle.KillBackend:
 		return n.killBackend(ctx, a)
-	case lifecycle.CallActive:
-		return call(ctx, a.Hooks.Active)
+	case lifecycle.CallActive, lifecycle.CallStart:
+		return n.becomeActive(ctx, a)
 	case lifecycle.CallPassive:
-		return call(ctx, a.Hooks.Passive)
-	case lifecycle.CallStart:
-		return call(ctx, a.Hooks.Start)
+		return n.becomePassive(ctx, a)
 	case lifecycle.CallStop:
-		return call(ctx, a.Hooks.Stop)
+		return n.endApp(ctx, a)
 	}
 	panic(fmt.Sprintf("host: unknown step %v", e.Step))
 }

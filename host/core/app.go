@@ -41,7 +41,7 @@ type app struct {
 }
 
 func newApp(c *Core, a App) *app {
-	n := &app{c: c, name: a.Name, key: prefixApp + a.Name, single: a.Spec.Singleton, machine: lifecycle.New(a.Spec)}
+	n := &app{c: c, name: a.Name, key: KeyApp(a.Name), single: a.Spec.Singleton, machine: lifecycle.New(a.Spec)}
 	if n.single {
 		n.own = c.newOwnership(n.key, a.Floor)
 	}

@@ -29,6 +29,9 @@ const (
 	prefixNode    = "node."
 )
 
+// KeyApp is the key of who leads an app.
+func KeyApp(app string) string { return prefixApp + app }
+
 // Inputs.
 type (
 	// Input is what the core may be told.

@@ -1,0 +1,282 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ozanturksever/go-cluster/pluginapi"
+)
+
+// ClientConfig is what a [Client] needs to know.
+type ClientConfig struct {
+	Node      string // who calls
+	Bus       Bus
+	Directory Directory
+	Observer  Observer
+}
+
+// Client makes calls. What it knows of nodes, the calls on their way to them and
+// their circuits, is shared by all who call through it.
+type Client struct {
+	cfg  ClientConfig
+	life context.Context
+	end  context.CancelCauseFunc
+
+	mu    sync.Mutex
+	loads map[Address]*load
+	turn  uint64
+	calls sync.WaitGroup
+}
+
+// NewClient returns a client that has started nothing.
+func NewClient(cfg ClientConfig) *Client {
+	c := &Client{cfg: cfg, loads: map[Address]*load{}}
+	c.life, c.end = context.WithCancelCause(context.Background())
+	return c
+}
+
+// Close ends the calls that are on their way and refuses further ones, with
+// ErrShuttingDown.
+func (c *Client) Close() {
+	c.mu.Lock()
+	c.end(pluginapi.ErrShuttingDown)
+	c.mu.Unlock()
+	c.calls.Wait()
+}
+
+// begin enters a call into the book, so that Close waits for it. ctx ends with
+// the client; done must be called.
+func (c *Client) begin(ctx context.Context, timeout time.Duration) (_ context.Context, done func(), err error) {
+	c.mu.Lock()
+	over := c.life.Err() != nil
+	if !over {
+		c.calls.Add(1)
+	}
+	c.mu.Unlock()
+	if over {
+		return nil, nil, pluginapi.ErrShuttingDown
+	}
+	end := context.CancelFunc(func() {})
+	if _, bounded := ctx.Deadline(); timeout == 0 && !bounded {
+		timeout = DefaultWait
+	}
+	if timeout > 0 {
+		ctx, end = context.WithTimeout(ctx, timeout)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(c.life, func() { cancel(pluginapi.ErrShuttingDown) })
+	return ctx, func() { stop(); cancel(nil); end(); c.calls.Done() }, nil
+}
+
+// Do makes a call.
+//
+// # Errors
+//
+// A [RemoteError] when a node has answered with an error. Else the error says
+// by errors.Is: ErrUnknownOutcome, the call may have been done or may still be
+// (with ErrTimeout if time ran out); without it nothing was done:
+// ErrUnreachable, ErrNoLeader, ErrNotLeader, ErrCircuitOpen, ErrTooLarge,
+// ErrInvalid, ErrShuttingDown, or the context's error.
+func (c *Client) Do(ctx context.Context, call Call) ([]byte, error) {
+	ctx, done, err := c.prepare(ctx, &call)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	begun := time.Now()
+	data, err := c.try(ctx, &call)
+	c.tell(&call, begun, err)
+	return data, err
+}
+
+// tell tells the observer of a call that was made through the API of an app.
+func (c *Client) tell(call *Call, begun time.Time, err error) {
+	if call.Circuit {
+		c.cfg.Observer.called(call.From, call.App, statusOf(err), time.Since(begun))
+	}
+}
+
+// prepare checks a call and fills in what its context says.
+func (c *Client) prepare(ctx context.Context, call *Call) (_ context.Context, done func(), err error) {
+	if ctx == nil {
+		return nil, nil, fmt.Errorf("call %s: %w: the context is nil", call.Method, pluginapi.ErrInvalid)
+	}
+	var given bool
+	call.id, given = idFrom(ctx)
+	call.meta = metaFrom(ctx)
+	call.once = given || call.Retry.Times > 0
+	if err = call.check(c.cfg.Bus.MaxPayload() - HeaderRoom); err == nil && given {
+		err = CheckID(call.id)
+	}
+	if err == nil {
+		err = ended(ctx)
+	}
+	if err == nil {
+		ctx, done, err = c.begin(ctx, call.Timeout)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("call %.140s of app %.70s: %w", call.Method, call.App, err)
+	}
+	if !given {
+		call.id = newID()
+	}
+	return ctx, done, nil
+}
+
+// ended returns the error of a context that is over, by the name that users
+// know.
+func ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return pluginapi.ErrTimeout
+}
+
+// send makes one attempt at one node.
+func (c *Client) send(ctx context.Context, call *Call, to Address, q Question) ([]byte, error) {
+	probe, err := c.track(to, call.Circuit)
+	if err != nil {
+		return nil, err
+	}
+	if left, ok := ctx.Deadline(); ok {
+		q.Wait = budget(time.Until(left))
+	}
+	h, data, err := c.cfg.Bus.Request(ctx, to, q.header(), call.Payload)
+	c.untrack(to, probe, call.Circuit, wayOf(ctx, err))
+	if err == nil {
+		return readAnswer(to, call.Method, h, data)
+	}
+	unknown := errors.Is(err, pluginapi.ErrUnknownOutcome)
+	if ctx.Err() != nil && unknown && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		c.giveUp(to, q.ID)
+		if cause := context.Cause(ctx); !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", err, cause)
+		}
+	}
+	if !unknown && !errors.Is(err, pluginapi.ErrUnreachable) && ended(ctx) == nil {
+		err = fmt.Errorf("%w: %w", pluginapi.ErrUnreachable, err) // this node is cut off
+	}
+	return nil, fmt.Errorf("call %s of app %s%s: %w", call.Method, to.App, at(to.Node), err)
+}
+
+func at(node string) string {
+	if node == "" {
+		return ""
+	}
+	return " on " + node
+}
+
+// giveUp tells the called node that nobody waits any more. Which one took a call
+// to any is not known; the deadline ends that.
+func (c *Client) giveUp(to Address, id string) {
+	if to.Node == "" {
+		return
+	}
+	// A cancel that is lost costs the time until the deadline.
+	_ = c.cfg.Bus.Send(context.WithoutCancel(c.life), to, Question{Node: c.cfg.Node, Cancel: id}.header())
+}
+
+// wayOf says what the end of a request says about the way to the node.
+func wayOf(ctx context.Context, err error) transport {
+	switch {
+	case err == nil:
+		return arrived
+	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return unproven
+	case errors.Is(err, pluginapi.ErrUnreachable), errors.Is(err, pluginapi.ErrUnknownOutcome) && errors.Is(err, pluginapi.ErrTimeout):
+		return lost
+	}
+	return unproven
+}
+
+// track counts a call on its way, unless the circuit is open.
+func (c *Client) track(to Address, circuit bool) (probe bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.loads[to]
+	if l == nil {
+		l = &load{}
+		c.loads[to] = l
+	}
+	if circuit {
+		if !l.breaker.Ready(time.Now()) {
+			return false, fmt.Errorf("call app %s on %s: %w: the last calls found nobody there: tried again within %v", to.App, to.Node, pluginapi.ErrCircuitOpen, openFor)
+		}
+		before := l.breaker.State()
+		probe = l.breaker.Begin()
+		c.changed(to, before, l.breaker.State())
+	}
+	l.out++
+	return probe, nil
+}
+
+func (c *Client) untrack(to Address, probe, circuit bool, r transport) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.loads[to]
+	l.out--
+	if circuit {
+		before := l.breaker.State()
+		l.breaker.End(time.Now(), probe, r)
+		c.changed(to, before, l.breaker.State())
+	}
+	if l.out == 0 && l.breaker.idle() {
+		delete(c.loads, to)
+	}
+}
+
+func (c *Client) changed(to Address, before, after Circuit) {
+	if before != after {
+		c.cfg.Observer.circuit(to.App, to.Node, after)
+	}
+}
+
+// choose returns a node for a call that any may answer, beside those that were
+// tried. An empty node leaves it to the bus: nobody is known to have the app.
+func (c *Client) choose(call *Call, tried map[string]bool) (to Address, ok bool) {
+	peers := c.cfg.Directory.Peers(call.App)
+	if len(peers) == 0 {
+		return Address{App: call.App}, len(tried) == 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turn++
+	now := time.Now()
+	of := func(node string) *load {
+		if l := c.loads[Address{call.App, node}]; l != nil {
+			return l
+		}
+		return &load{}
+	}
+	to.App = call.App
+	to.Node, ok = pick(peers,
+		func(node string) int { return of(node).out },
+		func(node string) bool {
+			return !tried[node] && (!call.Circuit || of(node).breaker.Ready(now))
+		}, c.turn)
+	return to, ok
+}
+
+// statusOf is the word for how a call ended.
+func statusOf(err error) Status {
+	re, remote := errors.AsType[*RemoteError](err)
+	switch {
+	case err == nil:
+		return StatusOK
+	case errors.Is(err, pluginapi.ErrTimeout):
+		return StatusTimeout
+	case errors.Is(err, pluginapi.ErrUnknownOutcome):
+		return StatusLost
+	case errors.Is(err, pluginapi.ErrBusy) && remote && re.Refused:
+		return StatusBusy
+	case remote && !re.Refused:
+		return StatusError
+	}
+	return StatusRefused
+}

@@ -1,0 +1,515 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ozanturksever/go-cluster/pluginapi"
+)
+
+// counter returns handlers that count their runs.
+func counter(runs *atomic.Int32) map[string]Handler {
+	return map[string]Handler{"do": func(context.Context, []byte) ([]byte, error) {
+		return fmt.Append(nil, runs.Add(1)), nil
+	}}
+}
+
+// Nobody there is an error at once, and says whether the node is known.
+func TestNobodyThere(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.town.settle(Peer{Node: "a"})
+		begun := time.Now()
+		_, err := w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: "do"})
+		want(t, err, []error{pluginapi.ErrUnreachable}, pluginapi.ErrUnknownOutcome, pluginapi.ErrNodeNotFound)
+		_, err = w.client.Do(t.Context(), Call{App: "web", Target: "b", Method: "do"})
+		want(t, err, []error{pluginapi.ErrUnreachable, pluginapi.ErrNodeNotFound})
+		_, err = w.client.Do(t.Context(), Call{App: "web", Target: TargetAny, Method: "do"})
+		want(t, err, []error{pluginapi.ErrUnreachable})
+		w.town.settle()
+		_, err = w.client.Do(t.Context(), Call{App: "web", Target: TargetAny, Method: "do"})
+		want(t, err, []error{pluginapi.ErrUnreachable, pluginapi.ErrAppNotFound})
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+		w.fate = func(Address, int) fate { return offline }
+		_, err = w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: "do"})
+		want(t, err, []error{pluginapi.ErrUnreachable}, pluginapi.ErrUnknownOutcome)
+	})
+}
+
+// A call to any finds one that is there, and goes through the queue group when
+// nobody is known to have the app.
+func TestAnyFindsOne(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		var runs atomic.Int32
+		w.serve("c1", counter(&runs))
+		w.town.settle(Peer{Node: "a", Healthy: true}, Peer{Node: "b", Healthy: true}, Peer{Node: "c1", Healthy: true})
+		for range 9 {
+			if _, err := w.client.Do(t.Context(), Call{App: "web", Target: TargetAny, Method: "do"}); err != nil {
+				t.Error(err)
+			}
+		}
+		w.town.settle()
+		if _, err := w.client.Do(t.Context(), Call{App: "web", Target: TargetAny, Method: "do"}); err != nil {
+			t.Error(err)
+		}
+		if runs.Load() != 10 {
+			t.Errorf("%d runs of 10 calls", runs.Load())
+		}
+	})
+}
+
+// A repetition at the same node runs the handler once: while it runs it is
+// joined, afterwards its answer is given again.
+func TestRetryRunsOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes time.Duration
+		size  int
+		want  error
+	}{
+		"joined":               {takes: 10 * time.Second},
+		"answered again":       {takes: 0},
+		"the answer was large": {size: windowAnswer + 1, want: pluginapi.ErrTooLarge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				var runs atomic.Int32
+				w.serve("a", map[string]Handler{"do": func(context.Context, []byte) ([]byte, error) {
+					time.Sleep(c.takes)
+					return append(make([]byte, c.size), fmt.Append(nil, runs.Add(1))...), nil
+				}})
+				w.fate = func(_ Address, n int) fate { return []fate{deliver, cut}[n%2] } // the first, the third ...
+				data, err := w.client.Do(t.Context(), Call{App: "web", Target: TargetAny, Method: "do", Retry: DefaultRetry()})
+				if !errors.Is(err, c.want) || err == nil && string(data) != "1" || runs.Load() != 1 {
+					t.Errorf("%d runs, answer of %d bytes, %v", runs.Load(), len(data), err)
+				}
+				if len(w.requests()) != 2 {
+					t.Errorf("sent to %v", w.requests())
+				}
+			})
+		})
+	}
+}
+
+// A program's own repetition, under the same id, runs once too; another node,
+// another method or another id is another call.
+func TestRequestID(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		var runs atomic.Int32
+		handlers := counter(&runs)
+		handlers["more"] = handlers["do"]
+		w.serve("a", handlers)
+		ctx := WithRequestID(t.Context(), "order-17")
+		for _, method := range []string{"do", "do", "more", "do"} {
+			if _, err := w.client.Do(ctx, Call{App: "web", Target: "a", Method: method}); err != nil {
+				t.Error(err)
+			}
+		}
+		if runs.Load() != 2 {
+			t.Errorf("%d runs", runs.Load())
+		}
+		_, err := w.client.Do(WithRequestID(t.Context(), "order-18"), Call{App: "web", Target: "a", Method: "do"})
+		if err != nil || runs.Load() != 3 {
+			t.Errorf("%d runs, %v", runs.Load(), err)
+		}
+		for _, id := range []string{"", "a b", strings.Repeat("x", 65)} {
+			_, err := w.client.Do(WithRequestID(t.Context(), id), Call{App: "web", Target: "a", Method: "do"})
+			want(t, err, []error{pluginapi.ErrInvalid})
+		}
+	})
+}
+
+// A node that has been started again meanwhile does not know whether it has run
+// the call, and does not run it: the caller is told so.
+func TestRetryAfterARestart(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		var runs atomic.Int32
+		s := w.serve("a", counter(&runs))
+		w.fate = func(_ Address, n int) fate {
+			if n > 1 {
+				return deliver
+			}
+			go func() { // it comes back before the repetition
+				time.Sleep(time.Millisecond)
+				s.Close(context.Background())
+				w.serve("a", counter(&runs))
+			}()
+			return cut
+		}
+		_, err := w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: "do", Retry: DefaultRetry()})
+		want(t, err, []error{pluginapi.ErrUnknownOutcome})
+		if runs.Load() != 1 {
+			t.Errorf("%d runs", runs.Load())
+		}
+	})
+}
+
+// When the first attempt may have been done, no other node is asked, and what
+// keeps its repetition away does not make it undone.
+func TestDoubtStays(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		var runs atomic.Int32
+		s := w.serve("a", counter(&runs))
+		w.serve("b", counter(&runs))
+		first := ""
+		w.fate = func(to Address, n int) fate {
+			if n == 1 {
+				first = to.Node
+				return cut
+			}
+			if n == 2 {
+				go w.servers[first].Close(context.Background())
+			}
+			return offline
+		}
+		_, err := w.client.Do(t.Context(), Call{App: "web", Target: TargetAny, Method: "do", Retry: DefaultRetry()})
+		want(t, err, []error{pluginapi.ErrUnknownOutcome}, pluginapi.ErrUnreachable)
+		for _, to := range w.requests() {
+			if to.Node != first {
+				t.Errorf("sent to %v", w.requests())
+			}
+		}
+		if len(w.requests()) != 4 || runs.Load() != 1 {
+			t.Errorf("%d requests, %d runs", len(w.requests()), runs.Load())
+		}
+		_ = s
+	})
+}
+
+// A call to any that came through the queue group is not repeated in doubt: it
+// could come to another.
+func TestQueueIsNotRepeated(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		var runs atomic.Int32
+		w.serve("a", counter(&runs))
+		w.town.settle()
+		w.fate = func(Address, int) fate { return cut }
+		_, err := w.client.Do(t.Context(), Call{App: "web", Target: TargetAny, Method: "do", Retry: DefaultRetry()})
+		want(t, err, []error{pluginapi.ErrUnknownOutcome})
+		if len(w.requests()) != 1 {
+			t.Errorf("sent to %v", w.requests())
+		}
+	})
+}
+
+// What was not begun is tried again elsewhere; an error of the handler is not.
+func TestRetryElsewhere(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		var runs atomic.Int32
+		gate := make(chan struct{})
+		handlers := map[string]Handler{
+			"block": func(context.Context, []byte) ([]byte, error) { <-gate; return nil, nil },
+			"do":    echo,
+			"fail":  func(context.Context, []byte) ([]byte, error) { runs.Add(1); return nil, pluginapi.ErrBusy },
+		}
+		w.serve("a", handlers, func(c *ServerConfig) { c.Pool = 1 })
+		go func() { _, _ = w.client.Do(context.Background(), Call{App: "web", Target: "a", Method: "block"}) }()
+		synctest.Wait()
+		go func() { time.Sleep(50 * time.Millisecond); close(gate) }()
+		if _, err := w.client.Do(t.Context(), Call{App: "web", Target: TargetAny, Method: "do", Retry: DefaultRetry()}); err != nil {
+			t.Error(err)
+		}
+		_, err := w.client.Do(t.Context(), Call{App: "web", Target: TargetAny, Method: "fail", Retry: DefaultRetry()})
+		want(t, err, []error{pluginapi.ErrBusy})
+		if runs.Load() != 1 {
+			t.Errorf("%d runs", runs.Load())
+		}
+	})
+}
+
+// The pauses of a retry double, up to the most, give or take half.
+func TestRetryPauses(t *testing.T) {
+	r := DefaultRetry()
+	for n, mid := range []time.Duration{100, 200, 400, 800, 1600, 3200, 5000, 5000} {
+		for range 100 {
+			if d := r.pause(n); d < mid*time.Millisecond/2 || d > mid*time.Millisecond*3/2 {
+				t.Fatalf("pause %d is %v", n, d)
+			}
+		}
+	}
+	inBubble(t, func(t *testing.T, w *world) {
+		begun := time.Now()
+		_, err := w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: "do", Retry: r})
+		want(t, err, []error{pluginapi.ErrUnreachable})
+		if took := time.Since(begun); len(w.requests()) != 4 || took < 350*time.Millisecond || took > 1050*time.Millisecond {
+			t.Errorf("%d requests in %v", len(w.requests()), took)
+		}
+		begun = time.Now()
+		_, err = w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: "do", Retry: r, Timeout: 60 * time.Millisecond})
+		want(t, err, []error{pluginapi.ErrUnreachable})
+		if took := time.Since(begun); took > 60*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// A call to the leader follows it, for a second, as long as nothing was done.
+func TestLeaderIsFollowed(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		where := func(node string) map[string]Handler {
+			return map[string]Handler{"who": func(context.Context, []byte) ([]byte, error) { return []byte(node), nil }}
+		}
+		a, b := w.serve("a", where("a"), w.led), w.serve("b", where("b"), w.led)
+		ask := func(target, who string, is ...error) {
+			t.Helper()
+			data, err := w.client.Do(t.Context(), Call{App: "web", Target: target, Method: "who"})
+			if string(data) != who || (err == nil) != (who != "") {
+				t.Errorf("%q, %v, want %q", data, err, who)
+			}
+			for _, e := range is {
+				want(t, err, []error{e}, pluginapi.ErrUnknownOutcome)
+			}
+		}
+		begun := time.Now()
+		w.town.elect(Lead{Mode: LeadOne})
+		ask(TargetLeader, "", pluginapi.ErrNoLeader)
+		if took := time.Since(begun); took < time.Second || took > 1100*time.Millisecond {
+			t.Errorf("no leader: after %v", took)
+		}
+		w.elect("a", 1)
+		a.Lead(1)
+		ask(TargetLeader, "a")
+		ask(TargetAuto, "a")
+		go func() { time.Sleep(300 * time.Millisecond); w.elect("b", 2); b.Lead(2) }()
+		a.Yield(t.Context())
+		ask(TargetLeader, "b") // while a still seems to lead
+		w.town.elect(Lead{LeadOne, "a", 1})
+		ask(TargetLeader, "", pluginapi.ErrNotLeader)
+		w.town.elect(Lead{LeadOne, "gone", 1})
+		ask(TargetLeader, "", pluginapi.ErrUnreachable)
+		n := 0
+		for _, to := range w.requests() {
+			if to.Node == "gone" {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d requests to a node where nobody is", n)
+		}
+		w.town.elect(Lead{Mode: LeadNone})
+		begun = time.Now()
+		ask(TargetLeader, "", pluginapi.ErrNoLeader)
+		if time.Since(begun) > 0 {
+			t.Error("it waits for the leader of an app that has none")
+		}
+		// An app of other nodes, of which this one knows nothing: the leader answers,
+		// whoever is asked.
+		w.town.elect(Lead{Mode: LeadUnknown})
+		var found sync.WaitGroup
+		found.Go(func() { time.Sleep(100 * time.Millisecond); w.town.elect(Lead{LeadOne, "b", 2}) })
+		ask(TargetAuto, "b")
+		found.Wait()
+	})
+}
+
+// An app without leaders answers a call that leaves the target open.
+func TestAutoOfASpreadApp(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.serve("a", map[string]Handler{"echo": echo})
+		for _, mode := range []LeadMode{LeadNone, LeadUnknown} {
+			w.town.elect(Lead{Mode: mode})
+			if _, err := w.client.Do(t.Context(), Call{App: "web", Method: "echo"}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// The circuit counts what was not delivered, not what a handler says (defect 43
+// of the prior art): it is shared by all calls, opens after five, lets one
+// through after 30 s, and closes when that comes back.
+func TestCircuit(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		s := w.serve("a", map[string]Handler{
+			"echo": echo,
+			"fail": func(context.Context, []byte) ([]byte, error) { return nil, errors.New("no") },
+			"slow": func(ctx context.Context, _ []byte) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() },
+		})
+		call := func(method string, is ...error) {
+			t.Helper()
+			_, err := w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: method, Circuit: true, Timeout: time.Second})
+			if len(is) == 0 && method == "echo" && err != nil {
+				t.Error(err)
+			}
+			for _, e := range is {
+				want(t, err, []error{e})
+			}
+		}
+		for range 10 {
+			call("fail")
+			call("slow", pluginapi.ErrTimeout)
+		}
+		call("echo")
+		s.Close(t.Context())
+		for range 5 {
+			call("echo", pluginapi.ErrUnreachable)
+		}
+		call("echo", pluginapi.ErrCircuitOpen)
+		time.Sleep(30 * time.Second)
+		call("echo", pluginapi.ErrUnreachable) // the probe
+		call("echo", pluginapi.ErrCircuitOpen)
+		if err := s.Open(); err != nil {
+			t.Fatal(err)
+		}
+		call("echo", pluginapi.ErrCircuitOpen)
+		// Calls within the app have no circuit.
+		if _, err := w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: "echo"}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(30 * time.Second)
+		call("echo")
+		call("echo")
+		if got := strings.Join(w.noted(&w.circuit), ", "); got != "a open, a half-open, a open, a half-open, a closed" {
+			t.Error(got)
+		}
+		if len(w.client.loads) != 0 {
+			t.Error("a closed circuit is remembered")
+		}
+		want := map[string]int{">web error": 10, ">web timeout": 10, ">web ok": 3, ">web refused": 9}
+		for _, c := range w.noted(&w.called) {
+			want[c]--
+		}
+		for c, n := range want {
+			if n != 0 {
+				t.Errorf("%q: %d fewer", c, n)
+			}
+		}
+	})
+}
+
+// A node that takes calls and answers none opens its circuit too, and calls to
+// any go elsewhere.
+func TestCircuitOfASilentNode(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.serve("a", map[string]Handler{"echo": echo})
+		w.serve("b", map[string]Handler{"echo": echo})
+		w.fate = func(to Address, _ int) fate {
+			if to.Node == "a" {
+				return swallow
+			}
+			return deliver
+		}
+		failed := 0
+		for range 40 {
+			if _, err := w.client.Do(t.Context(), Call{App: "web", Target: TargetAny, Method: "echo", Circuit: true, Timeout: time.Second}); err != nil {
+				want(t, err, []error{pluginapi.ErrTimeout, pluginapi.ErrUnknownOutcome})
+				failed++
+			}
+		}
+		if failed != 5 {
+			t.Errorf("%d calls failed", failed)
+		}
+	})
+}
+
+// A broadcast ends with its slowest member (defect 36 of the prior art), and
+// with its context; who has not answered is named.
+func TestBroadcastEnds(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		for i := range 5 {
+			w.serve(fmt.Sprint("n", i), map[string]Handler{"id": func(ctx context.Context, _ []byte) ([]byte, error) {
+				time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+				return []byte(GetHandlerContext(ctx).NodeID), nil
+			}})
+		}
+		begun := time.Now()
+		replies, err := w.client.Broadcast(t.Context(), Call{App: "web", Method: "id"})
+		if err != nil || Missing(replies) != nil || len(replies) != 5 || string(replies[4].Data) != "n4" {
+			t.Errorf("%v, %v", replies, err)
+		}
+		if took := time.Since(begun); took != 400*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		w.town.settle(append(w.town.Peers(""), Peer{Node: "gone"})...)
+		begun = time.Now()
+		replies, err = w.client.Broadcast(t.Context(), Call{App: "web", Method: "id", Timeout: 250 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		missing := Missing(replies)
+		be, ok := errors.AsType[*BroadcastError](missing)
+		if !ok || !slices.Equal(be.Missing(), []string{"gone", "n3", "n4"}) || be.Asked != 6 {
+			t.Errorf("%v", missing)
+		}
+		want(t, missing, []error{pluginapi.ErrUnreachable, pluginapi.ErrTimeout})
+		if took := time.Since(begun); took > 250*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		time.Sleep(time.Second)
+		w.town.settle()
+		_, err = w.client.Broadcast(t.Context(), Call{App: "web", Method: "id"})
+		want(t, err, []error{pluginapi.ErrAppNotFound, pluginapi.ErrUnreachable})
+	})
+}
+
+// Close ends the calls on their way; afterwards, and with a context that is
+// over, nothing is sent.
+func TestClientClose(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.serve("a", map[string]Handler{"wait": func(ctx context.Context, _ []byte) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() }})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := w.client.Do(ctx, Call{App: "web", Target: "a", Method: "wait"})
+		want(t, err, []error{context.Canceled}, pluginapi.ErrUnknownOutcome)
+		late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+		defer cancel()
+		_, err = w.client.Do(late, Call{App: "web", Target: "a", Method: "wait"})
+		want(t, err, []error{pluginapi.ErrTimeout}, pluginapi.ErrUnknownOutcome)
+		if len(w.requests()) > 0 {
+			t.Errorf("sent to %v", w.requests())
+		}
+		var all sync.WaitGroup
+		all.Go(func() {
+			_, err := w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: "wait"})
+			want(t, err, []error{pluginapi.ErrShuttingDown, pluginapi.ErrUnknownOutcome})
+		})
+		synctest.Wait()
+		w.client.Close()
+		all.Wait()
+		_, err = w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: "wait"})
+		want(t, err, []error{pluginapi.ErrShuttingDown}, pluginapi.ErrUnknownOutcome)
+	})
+}
+
+// Mistakes are told before anything is sent.
+func TestBadCalls(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		for name, c := range map[string]Call{
+			"no app":              {Target: "a", Method: "do"},
+			"a bad app":           {App: "a.b", Target: "a", Method: "do"},
+			"a bad node":          {App: "web", Target: "a b", Method: "do"},
+			"an unknown word":     {App: "web", Target: "@all", Method: "do"},
+			"no method":           {App: "web", Target: "a"},
+			"a long method":       {App: "web", Target: "a", Method: strings.Repeat("m", 10_000)},
+			"a method of spaces":  {App: "web", Target: "a", Method: "a b"},
+			"a negative timeout":  {App: "web", Target: "a", Method: "do", Timeout: -1},
+			"a negative of tries": {App: "web", Target: "a", Method: "do", Retry: Retry{Times: -1}},
+		} {
+			_, err := w.client.Do(t.Context(), c)
+			if !errors.Is(err, pluginapi.ErrInvalid) || len(err.Error()) > 600 {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for name, m := range map[string]map[string]string{
+			"a name with a blank": {"a b": "c"}, "no name": {"": "c"}, "no value": {"a": ""}, "a value with a line": {"a": "b\r\nGc-Node: x"}, "a blank at the end": {"a": "b "},
+		} {
+			_, err := w.client.Do(WithMetadata(t.Context(), m), Call{App: "web", Target: "a", Method: "do"})
+			if !errors.Is(err, pluginapi.ErrInvalid) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		_, err := w.client.Do(nil, Call{App: "web", Target: "a", Method: "do"}) //nolint:staticcheck // the mistake that is tested
+		want(t, err, []error{pluginapi.ErrInvalid})
+		if len(w.requests()) > 0 {
+			t.Error("something was sent")
+		}
+	})
+}
