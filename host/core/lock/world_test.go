@@ -366,7 +366,8 @@ func (w *world) fate(p *proc) {
 }
 
 // settle lets everything come to its end when nothing goes wrong any more:
-// each client that waits must get the lock, and nothing may stay behind.
+// each client that waits must get the lock, and nothing of a living session may
+// stay behind.
 func (w *world) settle() {
 	w.calm = true
 	for len(w.afloat) > 0 {
@@ -385,7 +386,7 @@ func (w *world) settle() {
 			left += len(p.mine) + len(p.out)
 		}
 		r := w.now().rec
-		if left == 0 && len(r.Queue) == 0 && !slices.ContainsFunc(r.Holders, func(c lock.Claim) bool { return !w.isOver(c.Holder) }) {
+		if left == 0 && !slices.ContainsFunc(slices.Concat(r.Holders, r.Queue), func(c lock.Claim) bool { return !w.isOver(c.Holder) }) {
 			return
 		}
 		if round == 1000 {
