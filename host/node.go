@@ -14,6 +14,7 @@ import (
 	"github.com/ozanturksever/go-cluster/host/bus/embedded"
 	"github.com/ozanturksever/go-cluster/host/core"
 	"github.com/ozanturksever/go-cluster/host/guard"
+	"github.com/ozanturksever/go-cluster/host/lock"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -28,6 +29,7 @@ type Node struct {
 	ready chan struct{}
 	ended chan struct{}
 	begun atomic.Bool
+	locks *lock.Keeper
 
 	// Set by Run before the loop starts, not changed afterwards.
 	core     *core.Core
@@ -73,6 +75,7 @@ func New(cfg Config) (*Node, error) {
 		watchers: map[chan struct{}]struct{}{}, replies: map[uint64]chan core.Reply{},
 	}
 	n.view.Store(&core.View{Node: cfg.Node, Session: "reading"})
+	n.locks = n.newLocks()
 	return n, n.makeServer("checked when the data directory is open")
 }
 

@@ -1,0 +1,173 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ozanturksever/go-cluster/host/bus"
+	"github.com/ozanturksever/go-cluster/host/core/election"
+	"github.com/ozanturksever/go-cluster/host/core/lock"
+)
+
+// Pauses before something is tried again. Each is made longer by up to its own
+// length, so that many do not try at the same moment.
+const (
+	crowdPause   = 2 * time.Millisecond // another write of the record is on its way
+	refusedPause = 15 * time.Millisecond
+	readPause    = 10 * time.Millisecond // doubles
+	readPauseMax = 500 * time.Millisecond
+	watchPause   = 500 * time.Millisecond
+)
+
+// write does one compare-and-set and tells the machine what became of it.
+func (s *slot) write(w lock.Write) {
+	ctx, cancel := context.WithTimeout(s.k.life, s.k.cfg.Timeout)
+	defer cancel()
+	seq, err := s.records.CAS(ctx, s.name.String(), w.After, w.Record.Encode())
+	switch {
+	case err == nil:
+		s.step(lock.Stored{Seq: seq})
+		return
+	case errors.Is(err, bus.ErrConflict):
+		s.find(w.After, false)
+		return
+	}
+	s.k.cfg.Logger.Debug("write lock", "lock", s.name.String(), "err", err)
+	if pause(s.k.life, refusedPause) {
+		s.find(0, !errors.Is(err, bus.ErrRefused))
+	}
+}
+
+// find reads the record until that succeeds, and tells the machine. A record that
+// still has the sequence old is about to change: it is read once more.
+func (s *slot) find(old uint64, maybe bool) {
+	for wait := readPause; ; wait = min(2*wait, readPauseMax) {
+		rec, err := s.read()
+		if err == nil && old != 0 && rec.Seq == old {
+			old = 0
+			if !pause(s.k.life, crowdPause) {
+				return
+			}
+			rec, err = s.read()
+		}
+		if err == nil {
+			s.found(rec, maybe)
+			return
+		}
+		s.k.cfg.Logger.Debug("read lock", "lock", s.name.String(), "err", err)
+		if !pause(s.k.life, wait) {
+			return
+		}
+	}
+}
+
+func (s *slot) read() (bus.Record, error) {
+	ctx, cancel := context.WithTimeout(s.k.life, s.k.cfg.Timeout)
+	defer cancel()
+	return s.records.Get(ctx, s.name.String())
+}
+
+func (s *slot) found(rec bus.Record, maybe bool) {
+	seen, err := decode(rec)
+	if err != nil {
+		s.step(lock.Unreadable{Err: err})
+		return
+	}
+	s.step(lock.Found{Seen: seen, Maybe: maybe})
+}
+
+func decode(rec bus.Record) (lock.Seen, error) {
+	if rec.Seq == 0 {
+		return lock.Seen{}, nil
+	}
+	r, err := lock.Decode(rec.Key, rec.Value)
+	return lock.Seen{Seq: rec.Seq, Record: r}, err
+}
+
+// watch tells the machine each change of the record. It is begun again until ctx
+// ends: the connection may be away.
+func (s *slot) watch(ctx context.Context) {
+	for {
+		err := s.records.Watch(ctx, s.name.String(), func(recs []bus.Record) {
+			for _, rec := range recs {
+				// What cannot be read is found again by who wants the lock, and told.
+				if seen, err := decode(rec); err == nil {
+					s.step(seen)
+				}
+			}
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		s.k.cfg.Logger.Warn("watch lock", "lock", s.name.String(), "err", err)
+		if !pause(ctx, watchPause) {
+			return
+		}
+	}
+}
+
+// lookAt reads the session record of a node, unless that is being done, and tells
+// all who wait what is over.
+func (k *Keeper) lookAt(node string) {
+	if !k.beginLook(node) {
+		return
+	}
+	k.spawn(func() {
+		h, err := k.look(k.life, node)
+		k.mu.Lock()
+		delete(k.looking, node)
+		k.mu.Unlock()
+		if err != nil {
+			k.cfg.Logger.Debug("look at session", "session", node, "err", err)
+			return
+		}
+		for _, s := range k.allSlots() {
+			s.step(lock.Over{Holder: h})
+		}
+	})
+}
+
+// beginLook reports whether somebody waits for a lock and nobody looks yet.
+func (k *Keeper) beginLook(node string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.looking[node] || len(k.slots) == 0 {
+		return false
+	}
+	k.looking[node] = true
+	return true
+}
+
+// look returns the last incarnation of a node that is over for good. What is read
+// may be old: then less is over than could be, never more.
+func (k *Keeper) look(ctx context.Context, node string) (election.Holder, error) {
+	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
+	defer cancel()
+	rec, err := k.cfg.Sessions().Get(ctx, node)
+	if err != nil || rec.Seq == 0 {
+		return election.Holder{Node: node}, err
+	}
+	r, err := election.DecodeSession(node, rec.Value)
+	if err != nil {
+		return election.Holder{}, err
+	}
+	h := r.Holder()
+	if !r.Ended() {
+		h.Inc--
+	}
+	return h, nil
+}
+
+// pause waits for d and up to as long again. It is false when ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d + rand.N(d))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
