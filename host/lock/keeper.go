@@ -17,6 +17,7 @@ import (
 
 const (
 	lookEvery = time.Second      // between two looks at the sessions of those who are in the way
+	lookPause = lookEvery / 10   // at least, unless there is a hint
 	calmAfter = 3 * time.Second  // a record that nobody waits for is watched for this long
 	keepFor   = 30 * time.Second // an idle lock's last known record is kept for this long
 )
@@ -76,10 +77,10 @@ type Keeper struct {
 	opening chan struct{} // holds a token while the stream is opened
 	records atomic.Pointer[bus.Records]
 
-	mu      sync.Mutex
-	slots   map[Name]*slot
-	holds   map[*hold]struct{}
-	looking map[string]bool // nodes whose sessions are being looked at
+	mu    sync.Mutex
+	slots map[Name]*slot
+	holds map[*hold]struct{}
+	looks map[string]*look // by node
 
 	working sync.Mutex // guards closed, and the work that begins
 	closed  bool
@@ -95,7 +96,7 @@ type Keeper struct {
 func New(cfg Config) *Keeper {
 	k := &Keeper{
 		cfg: cfg, leaving: make(chan struct{}), wake: make(chan struct{}, 1), opening: make(chan struct{}, 1),
-		slots: map[Name]*slot{}, holds: map[*hold]struct{}{}, looking: map[string]bool{},
+		slots: map[Name]*slot{}, holds: map[*hold]struct{}{}, looks: map[string]*look{},
 	}
 	k.life, k.end = context.WithCancel(context.Background())
 	// A ticket of an earlier process of this node is never taken for one of ours.
@@ -109,7 +110,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer k.close()
 	changed, cancel := k.cfg.Changes()
 	defer cancel()
-	stop, err := k.cfg.OnGone(k.lookAt)
+	stop, err := k.cfg.OnGone(func(node string) { k.lookAt(node, 0) })
 	if err != nil {
 		return fmt.Errorf("follow hints: %w", err)
 	}
@@ -214,15 +215,31 @@ func (k *Keeper) allHolds() (out []*hold) {
 	return out
 }
 
-// forget drops what is known of locks that have not been used for a while.
+// forget drops what is known of locks that have not been used for a while. Only
+// a pin can put an idle slot to use; k.mu must not be held while a slot is
+// asked.
 func (k *Keeper) forget(now time.Time) {
+	for _, s := range k.allSlots() {
+		before := k.pinned(s)
+		if before == 0 || !s.idle(now) {
+			continue
+		}
+		k.mu.Lock()
+		if s.pins == 0 && s.uses == before {
+			delete(k.slots, s.name)
+		}
+		k.mu.Unlock()
+	}
+}
+
+// pinned returns how often an unpinned slot was pinned; 0 if it is pinned.
+func (k *Keeper) pinned(s *slot) uint64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for name, s := range k.slots {
-		if s.pins == 0 && s.idle(now) {
-			delete(k.slots, name)
-		}
+	if s.pins > 0 {
+		return 0
 	}
+	return s.uses
 }
 
 // slot returns the slot of a lock. The caller must unpin it.
@@ -241,6 +258,7 @@ func (k *Keeper) slot(ctx context.Context, name Name) (*slot, error) {
 		k.hurry()
 	}
 	s.pins++
+	s.uses++
 	return s, nil
 }
 

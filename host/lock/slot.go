@@ -16,7 +16,8 @@ type slot struct {
 	k       *Keeper
 	name    Name
 	records *bus.Records
-	pins    int // who is about to use it; guarded by k.mu
+	pins    int    // who is about to use it; guarded by k.mu
+	uses    uint64 // how often it was pinned; guarded by k.mu
 
 	mu       sync.Mutex
 	machine  *lock.Machine
@@ -66,20 +67,15 @@ func (s *slot) do(e lock.Effect) {
 		s.event("acquired", e.Epoch, now.Sub(t.since))
 		t.answer <- nil
 	case lock.Refused:
-		t := s.remove(e.Ticket)
-		if t.hold != nil { // it cannot even be released
-			t.hold.finish(e.Err)
-			return
+		if t := s.remove(e.Ticket, e.Err); t.hold == nil { // else it cannot even be released
+			t.answer <- e.Err
 		}
-		t.answer <- e.Err
 	case lock.Lost:
-		h := s.remove(e.Ticket).hold
-		h.finish(errLost)
+		h := s.remove(e.Ticket, errLost).hold
 		s.event("lost", h.epoch, s.k.cfg.Now().Sub(h.since))
 		s.k.cfg.Logger.Warn("lock lost: the session in which it was taken is over", "lock", s.name.String(), "epoch", uint64(h.epoch))
 	case lock.Left:
-		if h := s.remove(e.Ticket).hold; h != nil {
-			h.finish(errReleased)
+		if h := s.remove(e.Ticket, errReleased).hold; h != nil {
 			s.event("released", h.epoch, s.k.cfg.Now().Sub(h.since))
 		}
 	default:
@@ -87,10 +83,13 @@ func (s *slot) do(e lock.Effect) {
 	}
 }
 
-// remove ends a ticket.
-func (s *slot) remove(id uint64) *ticket {
+// remove ends a ticket and what it holds.
+func (s *slot) remove(id uint64, why error) *ticket {
 	t := s.tickets[id]
 	delete(s.tickets, id)
+	if t.hold != nil {
+		t.hold.finish(why)
+	}
 	close(t.left)
 	return t
 }
@@ -102,8 +101,7 @@ func (s *slot) event(kind string, epoch pluginapi.Epoch, took time.Duration) {
 }
 
 // attend watches the record while others matter, and looks at the sessions of
-// those who are in the way and whom the table of members does not confirm. s.mu
-// is held.
+// those who are in the way. s.mu is held.
 func (s *slot) attend() {
 	s.used = s.k.cfg.Now()
 	if !s.machine.Contended() {
@@ -119,14 +117,13 @@ func (s *slot) attend() {
 		return
 	}
 	for _, h := range s.machine.Rivals(s.k.cfg.Session().Self) {
-		if !s.k.cfg.Confirms(h) {
-			s.k.lookAt(h.Node)
-		}
+		s.k.lookAt(h.Node, lookPause)
 	}
 }
 
 // tend does what time asks for. look says that it is time to look at the sessions
-// of all who are in the way.
+// of all who are in the way, not only of those whom the table of members does not
+// confirm.
 func (s *slot) tend(now time.Time, look bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +136,7 @@ func (s *slot) tend(now time.Time, look bool) {
 	}
 	for _, h := range s.machine.Rivals(s.k.cfg.Session().Self) {
 		if look || !s.k.cfg.Confirms(h) {
-			s.k.lookAt(h.Node)
+			s.k.lookAt(h.Node, lookPause)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/ozanturksever/go-cluster/host/bus"
-	"github.com/ozanturksever/go-cluster/host/core/election"
 	"github.com/ozanturksever/go-cluster/host/core/lock"
 )
 
@@ -106,58 +105,6 @@ func (s *slot) watch(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// lookAt reads the session record of a node, unless that is being done, and tells
-// all who wait what is over.
-func (k *Keeper) lookAt(node string) {
-	if !k.beginLook(node) {
-		return
-	}
-	k.spawn(func() {
-		h, err := k.look(k.life, node)
-		k.mu.Lock()
-		delete(k.looking, node)
-		k.mu.Unlock()
-		if err != nil {
-			k.cfg.Logger.Debug("look at session", "session", node, "err", err)
-			return
-		}
-		for _, s := range k.allSlots() {
-			s.step(lock.Over{Holder: h})
-		}
-	})
-}
-
-// beginLook reports whether somebody waits for a lock and nobody looks yet.
-func (k *Keeper) beginLook(node string) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.looking[node] || len(k.slots) == 0 {
-		return false
-	}
-	k.looking[node] = true
-	return true
-}
-
-// look returns the last incarnation of a node that is over for good. What is read
-// may be old: then less is over than could be, never more.
-func (k *Keeper) look(ctx context.Context, node string) (election.Holder, error) {
-	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
-	defer cancel()
-	rec, err := k.cfg.Sessions().Get(ctx, node)
-	if err != nil || rec.Seq == 0 {
-		return election.Holder{Node: node}, err
-	}
-	r, err := election.DecodeSession(node, rec.Value)
-	if err != nil {
-		return election.Holder{}, err
-	}
-	h := r.Holder()
-	if !r.Ended() {
-		h.Inc--
-	}
-	return h, nil
 }
 
 // pause waits for d and up to as long again. It is false when ctx has ended.
