@@ -55,10 +55,10 @@ func BenchmarkStepDown(b *testing.B) {
 
 // settled waits until all replicas of the streams are up to date and their
 // leaders are where they belong.
-func settled(b *testing.B, nodes []*node) {
+func settled(b *testing.B, nodes []*node, also ...string) {
 	b.Helper()
 	eventually(b, "the streams have settled", func() bool {
-		for _, name := range []string{"gc_sessions_bench", "gc_records_bench"} {
+		for _, name := range append([]string{"gc_sessions_bench", "gc_records_bench"}, also...) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			s, err := nodes[0].JetStream().Stream(ctx, name)
 			cancel()

@@ -26,7 +26,8 @@ func lockStores(b *testing.B, run func(b *testing.B, nodes []*node)) {
 		for _, n := range nodes {
 			n.knows("n1", "n2", "n3")
 		}
-		settled(b, nodes)
+		lockOnce(b, nodes[0].Lock("first"))
+		settled(b, nodes, "gc_locks_bench")
 		run(b, nodes)
 	})
 }

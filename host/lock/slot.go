@@ -25,6 +25,7 @@ type slot struct {
 	used     time.Time
 	stop     context.CancelFunc // of the watch; nil: none
 	wantedAt time.Time          // when the watch was wanted last
+	news     chan struct{}      // closed with the next change that the watch tells of; nil: nobody waits for it
 	events   []Event            // to be told when mu is free
 }
 
@@ -42,6 +43,10 @@ func (s *slot) step(in lock.Input) {
 	self := s.k.cfg.Session().Self
 	for _, e := range s.machine.Step(self, in) {
 		s.do(e)
+	}
+	if _, ok := in.(lock.Seen); ok && s.news != nil {
+		close(s.news)
+		s.news = nil
 	}
 	s.attend()
 	events := s.events

@@ -29,6 +29,9 @@ func (s *slot) write(w lock.Write) {
 	case err == nil:
 		s.step(lock.Stored{Seq: seq})
 		return
+	case errors.Is(err, bus.ErrConflict) && s.hears(w.After):
+		s.step(lock.Beaten{})
+		return
 	case errors.Is(err, bus.ErrConflict):
 		s.find(w.After, false)
 		return
@@ -37,6 +40,28 @@ func (s *slot) write(w lock.Write) {
 	if pause(s.k.life, refusedPause) {
 		s.find(0, !errors.Is(err, bus.ErrRefused))
 	}
+}
+
+// hears waits a moment for the watch to tell of a change after the sequence old. It
+// does not wait when there is no watch.
+func (s *slot) hears(old uint64) bool {
+	s.mu.Lock()
+	heard, watched, news := s.machine.Seq() > old, s.stop != nil, make(chan struct{})
+	s.news = news
+	s.mu.Unlock()
+	if heard || !watched {
+		return heard
+	}
+	t := time.NewTimer(crowdPause)
+	defer t.Stop()
+	select {
+	case <-news:
+	case <-t.C:
+	case <-s.k.life.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.machine.Seq() > old
 }
 
 // find reads the record until that succeeds, and tells the machine. A record that

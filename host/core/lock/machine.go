@@ -70,6 +70,8 @@ func (m *Machine) Step(self election.Holder, in Input) []Effect {
 		m.see(Seen{in.Seq, m.writing.Record})
 	case Found:
 		m.found(in)
+	case Beaten:
+		m.busy = false
 	case Unreadable:
 		m.busy = false
 		return append(out, m.refuseAll(in.Err)...)
@@ -313,6 +315,9 @@ func reason(t *ticket, r Record) error {
 func (m *Machine) Idle() bool {
 	return len(m.tickets) == 0 && !m.busy && !m.doubt && !m.own(m.last)
 }
+
+// Seq returns the sequence of the newest record that is known.
+func (m *Machine) Seq() uint64 { return m.seq }
 
 // Contended reports whether changes that others make of the record matter: a
 // ticket waits, or somebody waits for what a ticket holds.

@@ -35,6 +35,8 @@ type (
 		Seen
 		Maybe bool
 	}
+	// Beaten answers a Write too: another change was first, and it has been Seen.
+	Beaten struct{}
 	// Unreadable answers like Found when the record cannot be understood.
 	Unreadable struct{ Err error }
 	// Over says that an incarnation, and all before it, is over for good.
@@ -48,6 +50,7 @@ func (Leave) input()      {}
 func (Seen) input()       {}
 func (Stored) input()     {}
 func (Found) input()      {}
+func (Beaten) input()     {}
 func (Unreadable) input() {}
 func (Over) input()       {}
 func (Look) input()       {}

@@ -236,6 +236,10 @@ func (w *world) answer(p *proc) {
 			w.tell(p, lock.Stored{Seq: seq})
 			return
 		}
+		if p.m.Seq() > write.After && w.rng.IntN(2) == 0 {
+			w.tell(p, lock.Beaten{})
+			return
+		}
 	}
 	w.tell(p, lock.Found{Seen: w.look(), Maybe: maybe && w.mutant != surelyNotDone})
 }
@@ -278,6 +282,19 @@ func (w *world) step() {
 		w.lookAround(p)
 	case 11:
 		w.fate(p)
+	}
+	w.checkGhosts()
+}
+
+// checkGhosts: a process that wants nothing and waits for nothing has no claim in
+// the record. As long as its session lives nobody else would take it out.
+func (w *world) checkGhosts() {
+	for _, p := range w.procs {
+		for _, c := range slices.Concat(w.now().rec.Holders, w.now().rec.Queue) {
+			if p.valid && p.m.Idle() && c.Holder == p.holder() {
+				w.fault("%s has forgotten its claim %v", p.node, c)
+			}
+		}
 	}
 }
 
