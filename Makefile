@@ -37,7 +37,7 @@ chaos: ## faults on real processes in network namespaces (needs root)
 	CHAOS=long $(GO) test -count=1 -timeout 60m -v ./cmd/gchost/chaos/
 
 bench: ## figures, one a line: name, value, unit, separated by tabs
-	@$(GO) test -run '^$$' -bench . -benchmem ./... | awk ' \
+	@{ $(GO) test -run '^$$' -bench . -benchmem ./...; cd bench && $(GO) test -run '^$$' -bench . -benchtime 1x ./...; } | awk ' \
 	  /^pkg: / { pkg = $$2; sub(/^github.com\/ozanturksever\/go-cluster\/?/, "", pkg) } \
 	  /^Benchmark/ { name = $$1; sub(/^Benchmark/, "", name); sub(/-[0-9]+$$/, "", name); \
 	    for (i = 3; i < NF; i += 2) print (pkg == "" ? "" : pkg ".") name "\t" $$i "\t" $$(i+1) } \

@@ -53,6 +53,11 @@ var (
 	_ func(*cluster.Election, context.Context) error                            = (*cluster.Election).StepDown
 	_ func(*cluster.Election) <-chan bool                                       = (*cluster.Election).LeaderChan
 	_ func(*cluster.Election) cluster.Epoch                                     = (*cluster.Election).Epoch
+	_ func(*cluster.App, string) *cluster.Lock                                  = (*cluster.App).Lock
+	_ func(*cluster.Lock, context.Context) error                                = (*cluster.Lock).Lock
+	_ func(*cluster.Lock, context.Context) bool                                 = (*cluster.Lock).TryLock
+	_ func(*cluster.Lock, context.Context) error                                = (*cluster.Lock).Unlock
+	_ func(*cluster.Lock) string                                                = (*cluster.Lock).Holder
 	_ func(cluster.ProcessConfig) *backend.ProcessBackend                       = cluster.Process
 	_ func(*cluster.Platform) *cluster.Health                                   = (*cluster.Platform).Health
 	_ func(*cluster.Platform) *cluster.Metrics                                  = (*cluster.Platform).Metrics
@@ -65,7 +70,7 @@ var (
 	_ func(time.Duration) cluster.PlatformOption                                = cluster.WithHookTimeout
 	_ func(time.Duration) cluster.PlatformOption                                = cluster.WithShutdownTimeout
 	_ error                                                                     = cluster.ErrNotLeader
-	_ []error                                                                   = []error{cluster.ErrNoLeader, cluster.ErrTimeout, cluster.ErrAppNotFound, cluster.ErrNodeNotFound, cluster.ErrHookTimeout, cluster.ErrShuttingDown}
+	_ []error                                                                   = []error{cluster.ErrNoLeader, cluster.ErrTimeout, cluster.ErrAppNotFound, cluster.ErrNodeNotFound, cluster.ErrHookTimeout, cluster.ErrShuttingDown, cluster.ErrLockHeld, cluster.ErrLockNotHeld}
 	_ cluster.Role                                                              = cluster.RoleLeader + cluster.RoleStandby + cluster.RoleActive
 	_ cluster.Mode                                                              = cluster.ModeSingleton + cluster.ModeSpread
 	_ func(line string, isStderr bool)                                          = cluster.OutputHandler(nil)
@@ -93,7 +98,7 @@ func TestFields(t *testing.T) {
 	for err, text := range map[error]string{
 		cluster.ErrNotLeader: "not leader", cluster.ErrNoLeader: "no leader", cluster.ErrTimeout: "operation timed out",
 		cluster.ErrAppNotFound: "app not found", cluster.ErrNodeNotFound: "node not found", cluster.ErrHookTimeout: "hook timed out",
-		cluster.ErrShuttingDown: "platform is shutting down",
+		cluster.ErrShuttingDown: "platform is shutting down", cluster.ErrLockHeld: "lock already held", cluster.ErrLockNotHeld: "lock not held",
 	} {
 		if err.Error() != text {
 			t.Errorf("%q is not %q", err, text)

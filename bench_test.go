@@ -55,10 +55,10 @@ func BenchmarkStepDown(b *testing.B) {
 
 // settled waits until all replicas of the streams are up to date and their
 // leaders are where they belong.
-func settled(b *testing.B, nodes []*node) {
+func settled(b *testing.B, nodes []*node, also ...string) {
 	b.Helper()
 	eventually(b, "the streams have settled", func() bool {
-		for _, name := range []string{"gc_sessions_bench", "gc_records_bench"} {
+		for _, name := range append([]string{"gc_sessions_bench", "gc_records_bench"}, also...) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			s, err := nodes[0].JetStream().Stream(ctx, name)
 			cancel()
@@ -147,7 +147,7 @@ func traffic(b *testing.B, s *server.Server) int64 {
 
 // trio returns three nodes of one platform with a cluster of embedded servers,
 // not started.
-func trio(b *testing.B, platform string) (nodes []*node) {
+func trio(b testing.TB, platform string) (nodes []*node) {
 	b.Helper()
 	ids := []string{"n1", "n2", "n3"}
 	ports := freePorts(b, 3)

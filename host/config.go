@@ -12,6 +12,7 @@ import (
 	"github.com/ozanturksever/go-cluster/host/bus/embedded"
 	"github.com/ozanturksever/go-cluster/host/clock"
 	"github.com/ozanturksever/go-cluster/host/core/membership"
+	"github.com/ozanturksever/go-cluster/host/lock"
 	"github.com/ozanturksever/go-cluster/host/monitor"
 	"github.com/ozanturksever/go-cluster/host/observe"
 	"github.com/ozanturksever/go-cluster/host/rpc"
@@ -72,7 +73,8 @@ type Config struct {
 	// Overrun is called when code of an app has not come back although the lease
 	// is about to end: it must end the process. nil: log and end it.
 	Overrun func(app, step string)
-	OnCall  rpc.Observer // is told of calls, for metrics
+	OnCall  rpc.Observer     // is told of calls, for metrics
+	OnLock  func(lock.Event) // told of each lock that this node takes, gives or loses; must return soon; nil: nobody
 	now     clock.Clock
 }
 

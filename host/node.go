@@ -14,6 +14,7 @@ import (
 	"github.com/ozanturksever/go-cluster/host/bus/embedded"
 	"github.com/ozanturksever/go-cluster/host/core"
 	"github.com/ozanturksever/go-cluster/host/guard"
+	"github.com/ozanturksever/go-cluster/host/lock"
 	"github.com/ozanturksever/go-cluster/host/monitor"
 	"github.com/ozanturksever/go-cluster/host/observe"
 	"github.com/ozanturksever/go-cluster/host/rpc"
@@ -31,6 +32,7 @@ type Node struct {
 	ready chan struct{}
 	ended chan struct{}
 	begun atomic.Bool
+	locks *lock.Keeper
 
 	// Set by Run before the loop starts, not changed afterwards.
 	core     *core.Core
@@ -85,6 +87,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.makeServers()
 	n.view.Store(&core.View{Node: cfg.Node, Session: "reading"})
+	n.locks = n.newLocks()
 	return n, n.makeServer("checked when the data directory is open")
 }
 

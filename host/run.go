@@ -192,7 +192,7 @@ type service func(life context.Context) (stop func(), err error)
 // services are what a node does beside deciding, in the order in which they
 // start.
 func (n *Node) services() []service {
-	return []service{n.serveControl, n.watchHealth, n.serveCalls}
+	return []service{n.serveControl, n.watchHealth, n.serveCalls, n.serveLocks}
 }
 
 // serve starts the services; stop ends those that were started, the last one

@@ -208,6 +208,10 @@ func (r *Records) info(ctx context.Context) (streamInfo, error) {
 	return in, err
 }
 
+// Created returns when the stream was made, by the clock of its server; zero for
+// attached records.
+func (r *Records) Created() time.Time { return r.created }
+
 // Leadership says who leads a stream.
 type Leadership struct {
 	Leader   string    // name of the server
