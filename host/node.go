@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -39,6 +38,7 @@ type Node struct {
 	sessions *bus.Records
 	records  *bus.Records
 	apps     map[string]*instance
+	buckets  buckets
 
 	healthAddr, metricsAddr string // as bound
 
@@ -158,9 +158,6 @@ func (n *Node) Do(ctx context.Context, wish func(id uint64) core.Input) (core.Re
 		return core.Reply{}, pluginapi.ErrShuttingDown
 	case <-ctx.Done():
 		n.in.put(core.Forget{ID: id})
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return core.Reply{}, fmt.Errorf("wait for the answer: %w", pluginapi.ErrTimeout)
-		}
-		return core.Reply{}, ctx.Err()
+		return core.Reply{}, fmt.Errorf("wait for the answer: %w", endOf(ctx))
 	}
 }
