@@ -3,11 +3,13 @@ package bus
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -382,4 +384,30 @@ func FuzzBucketKey(f *testing.F) {
 			t.Errorf("%q was taken for a key", key)
 		}
 	})
+}
+
+// TestLinearizableReadFromAStaleServer: a server that was cut off answers reads
+// with what it had. A plain read believes it, a linearizable one does not.
+func TestLinearizableReadFromAStaleServer(t *testing.T) {
+	s := startServer(t)
+	b, ctx := openBucket(t, dialServer(t, s)), within(t, patience)
+	old := must(b.Put(ctx, "k", []byte("old")))
+	must(b.Put(ctx, "k", []byte("new")))
+	var asked atomic.Int64
+	stale := must(json.Marshal(map[string]any{"message": stored{Subject: b.subject("k"), Seq: old, Data: []byte("old")}}))
+	cancel, err := dialServer(t, s).Subscribe("$JS.API.STREAM.MSG.GET."+b.r.cfg.Stream, "", func(m Message) {
+		if asked.Add(1)%3 != 0 { // the true server may answer first too
+			_ = m.Respond(stale)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cancel()
+	eventually(t, "a plain read that is old", func() bool { return string(must(b.Get(ctx, "k")).Value) == "old" })
+	for range 200 {
+		if e := must(b.GetLinearizable(ctx, "k")); string(e.Value) != "new" {
+			t.Fatalf("read %+v", e)
+		}
+	}
 }
