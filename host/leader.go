@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
 
 	"github.com/ozanturksever/go-cluster/host/core"
 	"github.com/ozanturksever/go-cluster/host/core/election"
@@ -73,10 +72,7 @@ func (n *Node) Wait(ctx context.Context, until func(*core.View) bool) error {
 		case <-n.ended:
 			return pluginapi.ErrShuttingDown
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return pluginapi.ErrTimeout
-			}
-			return ctx.Err()
+			return endOf(ctx)
 		}
 	}
 	return nil

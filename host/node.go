@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -46,6 +45,7 @@ type Node struct {
 	apps     map[string]*instance
 	servers  map[string]*rpc.Server // of the apps that have methods
 	client   *rpc.Client
+	buckets  buckets
 
 	addrs boundAddrs
 
@@ -173,9 +173,6 @@ func (n *Node) Do(ctx context.Context, wish func(id uint64) core.Input) (core.Re
 		return core.Reply{}, pluginapi.ErrShuttingDown
 	case <-ctx.Done():
 		n.in.put(core.Forget{ID: id})
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return core.Reply{}, fmt.Errorf("wait for the answer: %w", pluginapi.ErrTimeout)
-		}
-		return core.Reply{}, ctx.Err()
+		return core.Reply{}, fmt.Errorf("wait for the answer: %w", endOf(ctx))
 	}
 }

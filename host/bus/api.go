@@ -12,6 +12,8 @@ import (
 // Error codes of JetStream that mean something to us.
 const (
 	codeNoPeers        = 10005 // not enough servers for the replicas
+	codeNotAvailable   = 10008 // no leader of the cluster at the moment
+	codeNotLeader      = 10009
 	codeNoMessage      = 10037
 	codeNotForAccount  = 10039
 	codeInvalidConfig  = 10052
@@ -22,6 +24,10 @@ const (
 	codeNotClustered   = 10074 // replicas > 1 on a single server
 	codeNotEnabled     = 10076
 	codeStoreFailed    = 10077 // the one that answers could not store it; the others may have
+	codeNotReady       = 10163 // a condition cannot be checked at the moment
+	codeBusy           = 10167 // too many requests
+	codeBatchCut       = 10176 // a part of the batch did not come, or the leader changed: nothing of it is stored
+	codeBatchBusy      = 10210 // too many batches at a time
 	codeWrongSequence2 = 10164 // the same while another write of the subject is on its way
 )
 

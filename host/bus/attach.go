@@ -1,6 +1,9 @@
 package bus
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // AttachRecords returns the records of a stream that somebody else has opened.
 // It asks the server nothing, so that it needs no more rights than the requests
@@ -13,7 +16,7 @@ func AttachRecords(c *Conn, cfg RecordsConfig) (*Records, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("attach records: %w", err)
 	}
-	return &Records{s: stream{c, cfg.Stream}, cfg: cfg, watchers: map[string]*watcher{}}, nil
+	return newRecords(stream{c, cfg.Stream}, cfg, time.Time{}, recordKind()), nil
 }
 
 // Stream returns the stream's name.

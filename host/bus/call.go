@@ -14,7 +14,10 @@ import (
 // DefaultTimeout bounds a request whose context has no deadline.
 const DefaultTimeout = 5 * time.Second
 
-var errLost = errors.New("the connection was lost before the answer came")
+var (
+	errLost         = errors.New("the connection was lost before the answer came")
+	errNotConnected = errors.New("not connected to NATS")
+)
 
 // call is a request that waits for its answer.
 type call struct {
@@ -61,7 +64,7 @@ func (c *Conn) begin(call *call) error {
 	case c.life.Err() != nil:
 		return ErrClosed
 	case !c.connected:
-		return errors.New("not connected to NATS")
+		return errNotConnected
 	case c.noInbox != nil:
 		return c.noInbox
 	}

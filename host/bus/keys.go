@@ -18,23 +18,35 @@ func checkKey(key string) error { return checkTokens("key", key, false) }
 func checkPattern(pattern string) error { return checkTokens("pattern", pattern, true) }
 
 func checkTokens(kind, name string, wild bool) error {
+	return tokens{kind, keyByte, "- _", wild}.check(name)
+}
+
+// tokens are the rules for a name that is made of parts joined by dots.
+type tokens struct {
+	kind   string // what the name is, for messages
+	ok     func(byte) bool
+	others string // what ok allows beside letters and digits
+	wild   bool
+}
+
+func (t tokens) check(name string) error {
 	bad := func(why string) error {
-		return fmt.Errorf("%w: %s %.80q %s: it is made of A-Z a-z 0-9 - _ in parts joined by single dots",
-			pluginapi.ErrInvalid, kind, name, why)
+		return fmt.Errorf("%w: %s %.80q %s: it is made of A-Z a-z 0-9 %s in parts joined by single dots",
+			pluginapi.ErrInvalid, t.kind, name, why, t.others)
 	}
 	if len(name) > maxKey {
 		return bad(fmt.Sprintf("has %d bytes, more than %d", len(name), maxKey))
 	}
-	tokens := strings.Split(name, ".")
-	for i, token := range tokens {
-		if wild && (token == "*" || token == ">" && i == len(tokens)-1) {
+	parts := strings.Split(name, ".")
+	for i, part := range parts {
+		if t.wild && (part == "*" || part == ">" && i == len(parts)-1) {
 			continue
 		}
-		if token == "" {
+		if part == "" {
 			return bad("is empty or has an empty part")
 		}
-		for _, c := range []byte(token) {
-			if !keyByte(c) {
+		for _, c := range []byte(part) {
+			if !t.ok(c) {
 				return bad(fmt.Sprintf("has %q", c))
 			}
 		}

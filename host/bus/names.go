@@ -31,6 +31,7 @@ import (
 //	gc.<platform>.a.<app>.rpc.node.<node>  calls to one instance
 //	gc.<platform>.a.<app>.e.<live|kept>.<subject>    events of an app
 //	gc.<platform>.a.<app>.wkv.>            what the app's KV bucket publishes again
+//	gc.<platform>.a.<app>.kv.<epoch|check> the bucket's own messages, in its stream, no keys
 //
 // A bucket or a stream of an app has the length of the platform's name in its
 // own, because - and _ may be in both: KV bucket gc_<length>_<platform>_<app>,
@@ -150,6 +151,14 @@ func (a AppNames) Bucket() string { return "gc_" + a.unique() }
 // KVRepublish is what the subjects of what the bucket publishes again begin
 // with.
 func (a AppNames) KVRepublish() string { return a.Root() + ".wkv" }
+
+// KVEpoch is the subject, in the bucket's stream, of the highest epoch that has
+// made a fenced change.
+func (a AppNames) KVEpoch() string { return a.Root() + ".kv.epoch" }
+
+// KVCheck is the subject, in the bucket's stream, of messages that are stored
+// only to prove a condition.
+func (a AppNames) KVCheck() string { return a.Root() + ".kv.check" }
 
 // RPCAny is the subject of calls that any instance of the app answers.
 func (a AppNames) RPCAny() string { return a.Root() + ".rpc.any" }

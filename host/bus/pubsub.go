@@ -26,7 +26,7 @@ func (c *Conn) Publish(ctx context.Context, subject string, data []byte) error {
 func (c *Conn) PublishMsg(ctx context.Context, m Message) error {
 	err := ctx.Err()
 	if err == nil && !c.Connected() {
-		err = errors.New("not connected to NATS")
+		err = errNotConnected
 	}
 	if err == nil {
 		err = c.nc.PublishMsg(&nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Data})

@@ -21,6 +21,10 @@ type Record struct {
 	Key   string
 	Seq   uint64 // sequence of the stored change; 0: no such record
 	Value []byte
+
+	// Of entries of a bucket only.
+	deleted bool      // it says that the key was deleted
+	time    time.Time // when it was stored, by the clock of the stream's leader
 }
 
 // Records is a stream of records: each key has one value, changed only by
@@ -30,6 +34,7 @@ type Records struct {
 	s       stream
 	cfg     RecordsConfig
 	created time.Time
+	kind    kind
 
 	mu       sync.Mutex
 	watchers map[string]*watcher // by pattern
@@ -54,11 +59,26 @@ func OpenRecords(ctx context.Context, c *Conn, cfg RecordsConfig) (*Records, err
 	if err != nil {
 		return nil, fmt.Errorf("open records %s: %w", cfg.Stream, err)
 	}
-	r := &Records{s: s, cfg: cfg, created: in.Created, watchers: map[string]*watcher{}}
+	r := newRecords(s, cfg, in.Created, recordKind())
 	if _, err := r.Grow(ctx); err != nil {
 		c.log.Debug("replicas of a stream could not be raised yet", "stream", cfg.Stream, "error", err)
 	}
 	return r, nil
+}
+
+// kind is how the records of one stream differ from those of another.
+type kind struct {
+	checkKey func(string) error
+	// exact is for streams whose watchers must get each change, not only the
+	// newest: how long a read waits for the live path before what it found there
+	// counts as lost. 0: not exact.
+	exact time.Duration
+}
+
+func recordKind() kind { return kind{checkKey: checkKey} }
+
+func newRecords(s stream, cfg RecordsConfig, created time.Time, k kind) *Records {
+	return &Records{s: s, cfg: cfg, created: created, kind: k, watchers: map[string]*watcher{}}
 }
 
 // Grow raises the stream's replicas when there are servers for more: to what
@@ -98,34 +118,15 @@ func (r *Records) CAS(ctx context.Context, key string, expect uint64, value []by
 }
 
 func (r *Records) cas(ctx context.Context, key string, expect uint64, value []byte) (uint64, error) {
-	m, err := r.s.c.send(ctx, &nats.Msg{
+	seq, err := r.s.put(ctx, &nats.Msg{
 		Subject: r.cfg.Subject + "." + key,
-		Header: nats.Header{
-			"Nats-Expected-Last-Subject-Sequence": {strconv.FormatUint(expect, 10)},
-			"Nats-Expected-Stream":                {r.cfg.Stream},
-		},
-		Data: value,
+		Header:  nats.Header{headExpect: {strconv.FormatUint(expect, 10)}, "Nats-Expected-Stream": {r.cfg.Stream}},
+		Data:    value,
 	})
-	if err != nil {
-		return 0, err
+	if err == nil && seq <= expect {
+		return 0, asUnknown(fmt.Errorf("answer with sequence %d", seq))
 	}
-	var ack struct {
-		reply
-		Stream string `json:"stream"`
-		Seq    uint64 `json:"seq"`
-	}
-	err = decode(m.Data, &ack)
-	switch {
-	case isAPI(err, codeWrongSequence, codeWrongSequence2):
-		return 0, fmt.Errorf("%w: %w", ErrConflict, ack.Error)
-	case isAPI(err, codeStoreFailed):
-		return 0, asUnknown(ack.Error)
-	case err != nil:
-		return 0, err
-	case ack.Stream != r.cfg.Stream || ack.Seq <= expect:
-		return 0, asUnknown(fmt.Errorf("answer of stream %q with sequence %d", ack.Stream, ack.Seq))
-	}
-	return ack.Seq, nil
+	return seq, err
 }
 
 // Get reads a record from the server that leads the stream. That may be old by
@@ -139,11 +140,20 @@ func (r *Records) Get(ctx context.Context, key string) (Record, error) {
 	if err := checkKey(key); err != nil {
 		return Record{}, fmt.Errorf("read record: %w", err)
 	}
-	m, err := r.s.last(ctx, r.cfg.Subject+"."+key)
+	rec, err := r.get(ctx, key)
 	if err != nil {
 		return Record{}, fmt.Errorf("read record %s: %w", key, err)
 	}
-	return Record{Key: key, Seq: m.Seq, Value: m.Data}, nil
+	return rec, nil
+}
+
+func (r *Records) get(ctx context.Context, key string) (Record, error) {
+	m, err := r.s.last(ctx, r.cfg.Subject+"."+key)
+	if err != nil || m.Seq == 0 {
+		return Record{}, err
+	}
+	rec, _ := r.record(m)
+	return rec, nil
 }
 
 // List reads all records whose key matches pattern ("*" is one part, a last ">"
@@ -182,7 +192,12 @@ func (r *Records) list(ctx context.Context, pattern string) ([]Record, streamInf
 // is no key was not written by us.
 func (r *Records) record(m stored) (Record, bool) {
 	key, ok := strings.CutPrefix(m.Subject, r.cfg.Subject+".")
-	return Record{Key: key, Seq: m.Seq, Value: m.Data}, ok && checkKey(key) == nil
+	rec := Record{Key: key, Seq: m.Seq, Value: m.Data, time: m.Time}
+	if len(m.Head) > 0 {
+		head, err := nats.DecodeHeadersMsg(m.Head) // what is no header says nothing
+		rec.deleted = err == nil && deletes(head)
+	}
+	return rec, ok && r.kind.checkKey(key) == nil
 }
 
 // LastSeq returns the sequence of the newest change of any record.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,12 +33,17 @@ func (r RecordsConfig) config() jetstream.StreamConfig {
 	}
 }
 
-// verify names every setting of an existing stream that would break what
-// Records promises.
 func (r RecordsConfig) verify(raw json.RawMessage) error {
+	return verify(raw, r.config(), "records", MaxRecord+1024)
+}
+
+// verify names every setting of an existing stream that would break what is
+// promised of what it holds; want is how we would have made it, largest the
+// size of the largest message that it must take.
+func verify(raw json.RawMessage, want jetstream.StreamConfig, what string, largest int32) error {
 	var have jetstream.StreamConfig
 	if err := json.Unmarshal(raw, &have); err != nil {
-		return asUnknown(fmt.Errorf("config of stream %s cannot be read: %w", r.Stream, err))
+		return asUnknown(fmt.Errorf("config of stream %s cannot be read: %w", want.Name, err))
 	}
 	var bad []string
 	need := func(ok bool, setting, want string) {
@@ -45,19 +51,18 @@ func (r RecordsConfig) verify(raw json.RawMessage) error {
 			bad = append(bad, setting+" must be "+want)
 		}
 	}
-	want := r.config()
-	need(slices.Equal(have.Subjects, want.Subjects), "subjects", want.Subjects[0])
+	need(slices.Equal(have.Subjects, want.Subjects), "subjects", strings.Join(want.Subjects, ", "))
 	need(have.Retention == jetstream.LimitsPolicy, "retention", "limits")
 	need(have.Storage == jetstream.FileStorage, "storage", "file")
 	need(have.Discard == jetstream.DiscardOld, "discard", "old")
-	need(have.MaxMsgsPerSubject == 1, "max_msgs_per_subject", "1")
+	need(have.MaxMsgsPerSubject == want.MaxMsgsPerSubject, "max_msgs_per_subject", strconv.FormatInt(want.MaxMsgsPerSubject, 10))
 	need(have.MaxMsgs <= 0, "max_msgs", "unlimited")
 	need(have.MaxBytes <= 0, "max_bytes", "unlimited")
 	need(have.MaxAge == 0, "max_age", "unlimited")
-	need(have.MaxMsgSize <= 0 || have.MaxMsgSize >= MaxRecord+1024, "max_msg_size", "unlimited")
+	need(have.MaxMsgSize <= 0 || have.MaxMsgSize >= largest, "max_msg_size", "unlimited")
 	need(!have.AllowDirect && !have.MirrorDirect, "allow_direct", "off (a copy that lags may answer)")
-	need(!have.AllowRollup, "allow_rollup_hdrs", "off (one message could wipe all records)")
-	need(!have.AllowMsgTTL && have.SubjectDeleteMarkerTTL == 0, "allow_msg_ttl", "off (records never expire)")
+	need(!have.AllowRollup, "allow_rollup_hdrs", "off (one message could wipe all of it)")
+	need(!have.AllowMsgTTL && have.SubjectDeleteMarkerTTL == 0, "allow_msg_ttl", "off (nothing expires)")
 	need(have.DenyDelete, "deny_delete", "on")
 	need(have.DenyPurge, "deny_purge", "on")
 	need(!have.NoAck, "no_ack", "off")
@@ -71,8 +76,8 @@ func (r RecordsConfig) verify(raw json.RawMessage) error {
 	if len(bad) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: stream %s exists with settings that are not safe for records: %s: mend or delete it, or choose another platform name",
-		pluginapi.ErrInvalid, r.Stream, strings.Join(bad, "; "))
+	return fmt.Errorf("%w: stream %s exists with settings that are not safe for %s: %s: mend or delete it, or choose another platform name",
+		pluginapi.ErrInvalid, want.Name, what, strings.Join(bad, "; "))
 }
 
 // check refuses a config whose names are no NATS names.

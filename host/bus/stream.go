@@ -49,6 +49,7 @@ type stored struct {
 	Subject string    `json:"subject"`
 	Seq     uint64    `json:"seq"`
 	Data    []byte    `json:"data"`
+	Head    []byte    `json:"hdrs"` // headers as they are on the wire
 	Time    time.Time `json:"time"`
 }
 
@@ -57,7 +58,10 @@ const (
 	listTimeout = 2 * time.Second // bounds each of them
 )
 
-var errNoLeader = errors.New("the stream has no leader at the moment")
+var (
+	errNoLeader = errors.New("the stream has no leader at the moment")
+	errMoved    = errors.New("the stream changed its leader meanwhile")
+)
 
 func (s stream) info(ctx context.Context) (streamInfo, error) {
 	return s.infoOf(ctx, nil)
@@ -131,6 +135,34 @@ func (s stream) get(ctx context.Context, question any) (stored, error) {
 	return *answer.Message, nil
 }
 
+// put stores one message, by one request, and returns its sequence.
+//
+// Its error is ErrConflict when a condition of the message does not hold,
+// ErrRefused or ErrUnknown.
+func (s stream) put(ctx context.Context, msg *nats.Msg) (seq uint64, err error) {
+	m, err := s.c.send(ctx, msg)
+	if err != nil {
+		return 0, err
+	}
+	var ack struct {
+		reply
+		Stream string `json:"stream"`
+		Seq    uint64 `json:"seq"`
+	}
+	err = decode(m.Data, &ack)
+	switch {
+	case isAPI(err, codeWrongSequence, codeWrongSequence2):
+		return 0, fmt.Errorf("%w: %w", ErrConflict, ack.Error)
+	case isAPI(err, codeStoreFailed):
+		return 0, asUnknown(ack.Error)
+	case err != nil:
+		return 0, err
+	case ack.Stream != s.name || ack.Seq == 0:
+		return 0, asUnknown(fmt.Errorf("answer of stream %q with sequence %d", ack.Stream, ack.Seq))
+	}
+	return ack.Seq, nil
+}
+
 // subjects lists the subjects that match filter and have a message, and the
 // state of the stream right before.
 func (s stream) subjects(ctx context.Context, filter string) ([]string, streamInfo, error) {
@@ -167,7 +199,7 @@ func (s stream) list(ctx context.Context, filter string) ([]stored, streamInfo, 
 		ctx, cancel := context.WithTimeout(ctx, listTimeout)
 		defer cancel()
 		if out[i], err = s.last(ctx, subjects[i]); err == nil && out[i].Seq == 0 {
-			err = asRefused(fmt.Errorf("%s was there and is gone: the stream changed its leader", subjects[i]))
+			err = asRefused(fmt.Errorf("%s was there and is gone: %w", subjects[i], errMoved))
 		}
 		return err
 	})
@@ -180,7 +212,7 @@ func (s stream) list(ctx context.Context, filter string) ([]stored, streamInfo, 
 			return nil, streamInfo{}, err
 		}
 		if after.Cluster.Leader != before.Cluster.Leader || after.State.LastSeq < before.State.LastSeq {
-			return nil, streamInfo{}, asRefused(errors.New("the stream changed its leader meanwhile"))
+			return nil, streamInfo{}, asRefused(errMoved)
 		}
 	}
 	slices.SortFunc(out, func(a, b stored) int { return cmp.Compare(a.Seq, b.Seq) })

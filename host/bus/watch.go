@@ -31,12 +31,26 @@ func (r *Records) Watch(ctx context.Context, pattern string, fn func([]Record)) 
 	if err := checkPattern(pattern); err != nil {
 		return fmt.Errorf("watch records: %w", err)
 	}
-	w, err := r.join(pattern)
-	if err != nil {
+	f := newLatest()
+	if err := r.attend(ctx, pattern, f, f.ready, func(w *watcher) {
+		if batch, ok := w.take(f); ok {
+			fn(batch)
+		}
+	}); err != nil {
 		return fmt.Errorf("watch records %s: %w", pattern, err)
 	}
+	return nil
+}
+
+// attend lets f follow the watcher of a pattern until ctx ends, and calls give
+// for each token of ready.
+func (r *Records) attend(ctx context.Context, pattern string, f follower, ready <-chan struct{}, give func(*watcher)) error {
+	w, err := r.join(pattern)
+	if err != nil {
+		return err
+	}
 	defer r.leave(w)
-	f := w.follow()
+	w.follow(f)
 	defer w.unfollow(f)
 	for {
 		select {
@@ -46,14 +60,12 @@ func (r *Records) Watch(ctx context.Context, pattern string, fn func([]Record)) 
 			if ctx.Err() != nil {
 				return nil
 			}
-			return fmt.Errorf("watch records %s: %w", pattern, w.err)
-		case <-f.ready:
+			return w.err
+		case <-ready:
 			if ctx.Err() != nil {
 				return nil
 			}
-			if batch, ok := w.take(f); ok {
-				fn(batch)
-			}
+			give(w)
 		}
 	}
 }
@@ -98,34 +110,70 @@ func (r *Records) forget(w *watcher) {
 	}
 }
 
-// follower is one Watch of a watcher. It is guarded by the watcher's mutex.
-type follower struct {
-	need    uint64            // the first read that began after it came
+// follower is one Watch of a watcher. Its methods are called with the watcher's
+// mutex held.
+type follower interface {
+	// push brings a change, newer than what came of its key before.
+	push(rec Record)
+	// miss says that changes may have been missed, or are not known yet: what is
+	// known is whole again when a read from round on has ended.
+	miss(round uint64)
+	// whole says that the read of a round has ended.
+	whole(round uint64)
+}
+
+// follow enters a follower, and asks for a read: what is known may have missed
+// something that its user knows to have happened.
+func (w *watcher) follow(f follower) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f.miss(w.round + 1)
+	w.followers[f] = struct{}{}
+	w.ask(false)
+}
+
+// latest is a follower that gets the newest of each key.
+type latest struct {
+	need    uint64            // the first read that began after it came; 0: not entered yet
 	begun   bool              // that read has ended: there is something to give
 	given   bool              // fn has got all records
 	changed map[string]Record // what fn has not got yet
 	ready   chan struct{}     // holds one token when there is something to take
 }
 
-// follow enters a follower, and asks for a read: what is known may have missed
-// something that its user knows to have happened.
-func (w *watcher) follow() *follower {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	f := &follower{need: w.round + 1, changed: map[string]Record{}, ready: make(chan struct{}, 1)}
-	w.followers[f] = struct{}{}
-	w.ask(false)
-	return f
+func newLatest() *latest {
+	return &latest{changed: map[string]Record{}, ready: make(chan struct{}, 1)}
 }
 
-func (w *watcher) unfollow(f *follower) {
+func (f *latest) push(rec Record) {
+	f.changed[rec.Key] = rec
+	if f.begun {
+		signal(f.ready)
+	}
+}
+
+// miss matters at the start only: later the read brings the newest of each key.
+func (f *latest) miss(round uint64) {
+	if f.need == 0 {
+		f.need = round
+	}
+}
+
+func (f *latest) whole(round uint64) {
+	if !f.begun && f.need <= round {
+		f.begun = true
+		signal(f.ready)
+	}
+}
+
+func (w *watcher) unfollow(f follower) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.followers, f)
 }
 
 // take returns what the follower has not got yet.
-func (w *watcher) take(f *follower) ([]Record, bool) {
+func (w *watcher) take(f *latest) ([]Record, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !f.begun {
@@ -142,16 +190,6 @@ func (w *watcher) take(f *follower) ([]Record, bool) {
 	clear(f.changed)
 	return out, true
 }
-
-// push leaves a change for the follower. w.mu is held.
-func (f *follower) push(rec Record) {
-	f.changed[rec.Key] = rec
-	if f.begun {
-		f.signal()
-	}
-}
-
-func (f *follower) signal() { signal(f.ready) }
 
 // signal leaves a token in a channel that holds one.
 func signal(c chan struct{}) {

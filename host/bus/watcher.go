@@ -48,7 +48,7 @@ type watcher struct {
 	liveFrom  uint64            // the live path has brought every sequence from here
 	liveTo    uint64            // to here
 	dropped   int               // messages that nats.go threw away because receive was slow
-	followers map[*follower]struct{}
+	followers map[follower]struct{}
 	wake      chan struct{} // holds a token when a read is wanted
 
 	// Used by run only. Every matching record with a sequence up to verified has
@@ -61,7 +61,7 @@ type watcher struct {
 func newWatcher(r *Records, pattern string) *watcher {
 	w := &watcher{
 		r: r, pattern: pattern, done: make(chan struct{}),
-		known: map[string]Record{}, followers: map[*follower]struct{}{}, wake: make(chan struct{}, 1),
+		known: map[string]Record{}, followers: map[follower]struct{}{}, wake: make(chan struct{}, 1),
 	}
 	w.ctx, w.cancel = context.WithCancel(r.s.c.life)
 	return w
@@ -125,7 +125,7 @@ func (w *watcher) receive(m *nats.Msg) {
 	defer w.mu.Unlock()
 	if dropped > w.dropped {
 		w.dropped = dropped
-		w.ask(false)
+		w.miss()
 	}
 	if !ok {
 		w.r.s.c.log.Warn("message is not a record", "subject", m.Subject)
@@ -138,7 +138,7 @@ func (w *watcher) receive(m *nats.Msg) {
 	}
 	w.put(rec)
 	if w.loaded && before != seen {
-		w.ask(false)
+		w.miss()
 	}
 }
 
@@ -164,14 +164,24 @@ func (w *watcher) complete(last uint64) bool {
 	return w.loaded && last <= w.verified
 }
 
+// miss tells the followers that something was lost, and asks for a read. w.mu is
+// held.
+func (w *watcher) miss() {
+	for f := range w.followers {
+		f.miss(w.round + 1)
+	}
+	w.ask(false)
+}
+
 func (w *watcher) parse(m *nats.Msg) (rec Record, before uint64, ok bool) {
 	key, ok := strings.CutPrefix(m.Subject, w.r.cfg.Republish+".")
 	seq, err1 := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 63)
 	before, err2 := strconv.ParseUint(m.Header.Get("Nats-Last-Sequence"), 10, 63)
-	ok = ok && err1 == nil && err2 == nil && seq > before && checkKey(key) == nil &&
+	ok = ok && err1 == nil && err2 == nil && seq > before && w.r.kind.checkKey(key) == nil &&
 		m.Header.Get("Nats-Stream") == w.r.cfg.Stream &&
 		m.Header.Get("Nats-Subject") == w.r.cfg.Subject+"."+key
-	return Record{Key: key, Seq: seq, Value: m.Data}, before, ok
+	at, _ := time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp")) // for show only
+	return Record{Key: key, Seq: seq, Value: m.Data, deleted: deletes(m.Header), time: at}, before, ok
 }
 
 // put enters a record if it is newer than what is known. w.mu is held.
@@ -233,27 +243,60 @@ func (w *watcher) read() error {
 			return err
 		}
 	}
+	lost := w.lost(found)
 	w.lastSeq, w.verifiedAt = in.State.LastSeq, time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if lost {
+		for f := range w.followers {
+			f.miss(round)
+		}
+	}
 	for _, rec := range found {
 		w.verified = max(w.verified, rec.Seq)
 		w.put(rec)
 	}
 	w.loaded = true
 	for f := range w.followers {
-		if !f.begun && f.need <= round {
-			f.begun = true
-			f.signal()
-		}
+		f.whole(round)
 	}
 	return nil
+}
+
+// lostTries is how often a read looks whether the live path has brought what it
+// found.
+const lostTries = 10
+
+// lost says whether the live path has missed something that a read has found:
+// it may only be a little later. Where only the newest counts, nobody asks.
+func (w *watcher) lost(found []Record) bool {
+	if w.r.kind.exact == 0 || !w.loaded {
+		return false
+	}
+	for range lostTries {
+		if !w.behind(found) {
+			return false
+		}
+		pause(w.ctx, w.r.kind.exact/lostTries, 0)
+	}
+	return w.behind(found)
+}
+
+func (w *watcher) behind(found []Record) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, rec := range found {
+		if rec.Seq > w.known[rec.Key].Seq {
+			return true
+		}
+	}
+	return false
 }
 
 // fetch reads what may have changed since the last read.
 func (w *watcher) fetch(ctx context.Context) ([]Record, error) {
 	if !wild(w.pattern) {
-		rec, err := w.r.Get(ctx, w.pattern)
+		rec, err := w.r.get(ctx, w.pattern)
 		if err != nil || rec.Seq == 0 {
 			return nil, err
 		}

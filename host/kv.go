@@ -1,0 +1,139 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/ozanturksever/go-cluster/host/bus"
+	"github.com/ozanturksever/go-cluster/pluginapi"
+)
+
+// buckets are the KV buckets that this node has opened, by app. An app that
+// never uses its bucket has none, here and in the store.
+type buckets struct {
+	mu     sync.Mutex
+	byApp  map[string]*appBucket
+	fenced map[string]uint64 // changes refused in epochs that are over
+}
+
+// appBucket is the bucket of one app.
+type appBucket struct {
+	opening chan struct{} // holds a token while somebody opens it
+	bucket  *bus.Bucket   // nil before; guarded by buckets.mu
+	fence   *bus.Fence    // of the newest epoch that this node has led in; guarded by buckets.mu
+}
+
+func (b *buckets) of(app string) *appBucket {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.byApp == nil {
+		b.byApp, b.fenced = map[string]*appBucket{}, map[string]uint64{}
+	}
+	if b.byApp[app] == nil {
+		b.byApp[app] = &appBucket{opening: make(chan struct{}, 1)}
+	}
+	return b.byApp[app]
+}
+
+func (b *buckets) opened(a *appBucket) *bus.Bucket {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return a.bucket
+}
+
+// fence returns the fence of the present leadership. What was refused in an
+// older one is kept.
+func (b *buckets) fence(app string, a *appBucket, lease pluginapi.Lease) *bus.Fence {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a.fence == nil || a.fence.Epoch() < lease.Epoch {
+		if a.fence != nil {
+			b.fenced[app] += a.fence.Refused()
+		}
+		a.fence = a.bucket.Fence(lease.Epoch, lease.Valid)
+	}
+	return a.fence
+}
+
+// refused counts the changes of an app that were refused because of a newer
+// leader.
+func (b *buckets) refused(app string) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.fenced[app]
+	if a := b.byApp[app]; a != nil && a.fence != nil {
+		n += a.fence.Refused()
+	}
+	return n
+}
+
+// Bucket returns the KV bucket of an app; the first call opens it, which makes
+// it if no node has.
+//
+// # Errors
+//
+// As of [Node.Conn] and [bus.OpenBucket].
+func (n *Node) Bucket(ctx context.Context, app string) (*bus.Bucket, error) {
+	conn, err := n.Conn()
+	if err != nil {
+		return nil, fmt.Errorf("use bucket of %s: %w", app, err)
+	}
+	a := n.buckets.of(app)
+	if b := n.buckets.opened(a); b != nil {
+		return b, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, bus.KVTimeout)
+	defer cancel()
+	select {
+	case a.opening <- struct{}{}:
+		defer func() { <-a.opening }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("open bucket of %s: %w", app, endOf(ctx))
+	}
+	if b := n.buckets.opened(a); b != nil {
+		return b, nil
+	}
+	names, err := n.names.App(app)
+	if err != nil {
+		return nil, err
+	}
+	b, err := bus.OpenBucket(ctx, conn, names, n.replicas())
+	if err != nil {
+		return nil, err
+	}
+	n.buckets.mu.Lock()
+	a.bucket = b
+	n.buckets.mu.Unlock()
+	return b, nil
+}
+
+// Fence returns the fence of the app's bucket in the epoch in which this node
+// leads the app.
+//
+// # Errors
+//
+// ErrNotLeader, and as of [Node.Bucket].
+func (n *Node) Fence(ctx context.Context, app string) (*bus.Fence, error) {
+	if _, err := n.Bucket(ctx, app); err != nil {
+		return nil, err
+	}
+	lease, ok := n.Lease(app)
+	if !ok {
+		return nil, fmt.Errorf("write behind the fence of %s: %w", app, pluginapi.ErrNotLeader)
+	}
+	return n.buckets.fence(app, n.buckets.of(app), lease), nil
+}
+
+// FencedWrites counts the fenced changes of this node that an app's bucket has
+// refused because a newer leader had written.
+func (n *Node) FencedWrites(app string) uint64 { return n.buckets.refused(app) }
+
+// endOf is why a context has ended, by the name that users know.
+func endOf(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return pluginapi.ErrTimeout
+	}
+	return ctx.Err()
+}
