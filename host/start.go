@@ -160,10 +160,17 @@ const maxReplicas = 3
 // first moment: a stream that is made while not all servers have found together
 // would have fewer, and a fault before it has grown would stop it.
 func (n *Node) replicated(cfg bus.RecordsConfig) bus.RecordsConfig {
-	if n.server != nil {
-		cfg.Replicas = min(maxReplicas, n.server.State().Voters)
-	}
+	cfg.Replicas = n.replicas()
 	return cfg
+}
+
+// replicas asks for all replicas that an embedded cluster can have; 0 leaves it
+// to the servers of an existing NATS.
+func (n *Node) replicas() int {
+	if n.server == nil {
+		return 0
+	}
+	return min(maxReplicas, n.server.State().Voters)
 }
 
 // noteWaiting says once in a while what is waited for, and ends the wait when a
