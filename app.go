@@ -9,6 +9,7 @@ import (
 
 	"github.com/ozanturksever/go-cluster/host"
 	"github.com/ozanturksever/go-cluster/host/core"
+	"github.com/ozanturksever/go-cluster/host/events"
 )
 
 // App is a service that the platform makes highly available.
@@ -21,6 +22,8 @@ type App struct {
 	calls    calls
 	faults   []error
 	platform *Platform
+	events   *events.Broker
+	limits   EventLimits
 }
 
 // AppOption changes an app before it runs.
@@ -30,7 +33,7 @@ type AppOption func(*App)
 // A-Z a-z 0-9 - _. Without a mode it is a [Singleton]. Mistakes are reported by
 // [Platform.Run].
 func NewApp(name string, opts ...AppOption) *App {
-	a := &App{name: name}
+	a := &App{name: name, events: events.New()}
 	for i, o := range opts {
 		if o == nil {
 			a.fault("option %d is nil", i+1)
@@ -70,7 +73,8 @@ func (a *App) fault(format string, args ...any) {
 
 // spec is what the engine needs to know; faults are completed on the way.
 func (a *App) spec() host.App {
-	return host.App{Name: a.name, Singleton: a.mode == ModeSingleton, Backend: a.backend, Hooks: a.hooks, HookTimeout: a.timeout, Calls: a.calls.spec()}
+	return host.App{Name: a.name, Singleton: a.mode == ModeSingleton, Backend: a.backend, Hooks: a.hooks, HookTimeout: a.timeout,
+		Calls: a.calls.spec(), Events: a.events, EventLimits: a.limits}
 }
 
 // validator is a backend that can check its configuration.

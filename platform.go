@@ -15,6 +15,7 @@ import (
 	"github.com/ozanturksever/go-cluster/host"
 	"github.com/ozanturksever/go-cluster/host/bus/embedded"
 	"github.com/ozanturksever/go-cluster/host/core/membership"
+	"github.com/ozanturksever/go-cluster/host/events"
 	"github.com/ozanturksever/go-cluster/host/monitor"
 	"github.com/ozanturksever/go-cluster/host/observe"
 	"github.com/ozanturksever/go-cluster/pluginapi"
@@ -51,7 +52,7 @@ type Platform struct {
 // Every mistake in the arguments and options at once; each wraps ErrInvalid.
 // That NATS cannot be reached is found by [Platform.Run].
 func NewPlatform(name, nodeID, natsURL string, opts ...PlatformOption) (*Platform, error) {
-	p := &Platform{cfg: host.Config{Platform: name, Node: nodeID}, urls: natsURL, begun: make(chan struct{})}
+	p := &Platform{cfg: host.Config{Platform: name, Node: nodeID, Events: events.New()}, urls: natsURL, begun: make(chan struct{})}
 	for i, o := range opts {
 		if o == nil {
 			p.faults = append(p.faults, fmt.Errorf("%w: platform option %d is nil", ErrInvalid, i+1))

@@ -12,6 +12,7 @@ import (
 	"github.com/ozanturksever/go-cluster/host/bus/embedded"
 	"github.com/ozanturksever/go-cluster/host/clock"
 	"github.com/ozanturksever/go-cluster/host/core/membership"
+	"github.com/ozanturksever/go-cluster/host/events"
 	"github.com/ozanturksever/go-cluster/host/lock"
 	"github.com/ozanturksever/go-cluster/host/monitor"
 	"github.com/ozanturksever/go-cluster/host/observe"
@@ -37,6 +38,8 @@ type App struct {
 	Hooks       Hooks
 	HookTimeout time.Duration // 0: that of the node
 	Calls       Calls
+	Events      *events.Broker // nil: none
+	EventLimits events.Limits
 }
 
 // Hooks are the functions of an app, several for one event; they are called in
@@ -70,6 +73,9 @@ type Config struct {
 	OnLabels        func(node string, labels map[string]string)
 	Checks          *monitor.Monitor // the node's health checks; nil: a monitor of its own
 	Figures         *observe.Figures // what the node counts; nil: figures of its own
+	Events          *events.Broker   // of the platform; nil: none
+	EventLimits     events.Limits
+	Count           Counters
 	// Overrun is called when code of an app has not come back although the lease
 	// is about to end: it must end the process. nil: log and end it.
 	Overrun func(app, step string)
@@ -124,7 +130,7 @@ func (c Config) Check() error {
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf("%w: "+format, append([]any{pluginapi.ErrInvalid}, args...)...))
 	}
-	faults = append(faults, pluginapi.CheckName("platform", c.Platform), pluginapi.CheckName("node", c.Node), membership.CheckLabels(c.Labels))
+	faults = append(faults, pluginapi.CheckName("platform", c.Platform), pluginapi.CheckName("node", c.Node), membership.CheckLabels(c.Labels), c.EventLimits.Check())
 	for name, v := range map[string]time.Duration{"lease ttl": c.TTL, "heartbeat": c.Heartbeat, "hook timeout": c.HookTimeout, "shutdown timeout": c.ShutdownTimeout} {
 		if v < 0 {
 			fault("%s is %v: give a positive duration, or 0 for the default", name, v)
@@ -152,6 +158,9 @@ func (c Config) Check() error {
 			fault("app %s is registered twice", a.Name)
 		}
 		seen[a.Name] = true
+		if err := a.EventLimits.Check(); err != nil {
+			faults = append(faults, fmt.Errorf("app %s: %w", a.Name, err))
+		}
 		if a.HookTimeout < 0 {
 			fault("hook timeout of app %s is %v: give a positive duration, or 0 for the node's", a.Name, a.HookTimeout)
 		}

@@ -143,6 +143,9 @@ func (h handler) Label(ctx context.Context, node string, set map[string]string, 
 // Edit changes what is stored about a node and returns its labels.
 func (n *Node) Edit(ctx context.Context, node string, e membership.Edit) (map[string]string, error) {
 	r, err := n.Do(ctx, func(id uint64) core.Input { return core.EditNode{ID: id, Node: node, Edit: e} })
+	if err == nil {
+		n.auditEdit(node, e, r)
+	}
 	return r.Labels, err
 }
 
@@ -152,6 +155,7 @@ func (n *Node) Wish(node string, e membership.Edit) {
 	n.mu.Lock()
 	n.serial++
 	id := n.serial
+	n.wishes[id] = func(r core.Reply) { n.auditEdit(node, e, r) }
 	n.mu.Unlock()
 	n.in.put(core.EditNode{ID: id, Node: node, Edit: e})
 }
@@ -165,6 +169,7 @@ func (h handler) StepDown(ctx context.Context, app string) (control.StepDownResu
 // returns when the record names the standby.
 func (n *Node) StepDown(ctx context.Context, app string) (control.StepDownResult, error) {
 	begun := time.Now()
+	n.auditStepDown(app)
 	r, err := n.Do(ctx, func(id uint64) core.Input { return core.StepDown{ID: id, App: app} })
 	return control.StepDownResult{App: app, From: n.cfg.Node, To: r.To, Epoch: r.Epoch, TookMS: time.Since(begun).Milliseconds()}, err
 }

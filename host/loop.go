@@ -101,6 +101,7 @@ func (n *Node) publish() {
 
 // do begins an effect. None of them waits here.
 func (n *Node) do(e core.Effect) {
+	n.auditEffect(e)
 	switch e := e.(type) {
 	case core.Write:
 		n.task(func() { n.write(e) })
@@ -149,11 +150,14 @@ func (n *Node) say(subject string, data []byte) {
 
 func (n *Node) reply(r core.Reply) {
 	n.mu.Lock()
-	ch := n.replies[r.ID]
+	ch, wish := n.replies[r.ID], n.wishes[r.ID]
+	delete(n.wishes, r.ID)
 	n.mu.Unlock()
 	switch {
 	case ch != nil:
 		ch <- r // it has room for the one answer
+	case wish != nil && r.Err == nil:
+		wish(r)
 	case r.Err != nil:
 		n.log.Warn("a wish that nobody waits for", "err", r.Err)
 	}

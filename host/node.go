@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ozanturksever/go-cluster/host/audit"
 	"github.com/ozanturksever/go-cluster/host/bus"
 	"github.com/ozanturksever/go-cluster/host/bus/embedded"
 	"github.com/ozanturksever/go-cluster/host/core"
@@ -26,6 +27,7 @@ type Node struct {
 	log   *slog.Logger
 	names bus.Names
 	in    *queue
+	audit *audit.Log
 	view  atomic.Pointer[core.View]
 	conn  atomic.Pointer[bus.Conn]
 	ready chan struct{}
@@ -60,6 +62,7 @@ type Node struct {
 	watchers map[chan struct{}]struct{}
 	leaders  []*subscriber
 	replies  map[uint64]chan core.Reply
+	wishes   map[uint64]func(core.Reply) // of which nobody waits for the answer
 	serial   uint64
 }
 
@@ -84,10 +87,12 @@ func New(cfg Config) (*Node, error) {
 		ready: make(chan struct{}), ended: make(chan struct{}),
 		apps: map[string]*instance{}, servers: map[string]*rpc.Server{}, seen: newSeenEpochs(), slots: make(chan struct{}, maxWrites),
 		watchers: map[chan struct{}]struct{}{}, replies: map[uint64]chan core.Reply{},
+		wishes: map[uint64]func(core.Reply){},
 	}
 	n.makeServers()
 	n.view.Store(&core.View{Node: cfg.Node, Session: "reading"})
 	n.locks = n.newLocks()
+	n.audit = n.newAudit()
 	return n, n.makeServer("checked when the data directory is open")
 }
 

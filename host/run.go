@@ -25,6 +25,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if !n.begun.CompareAndSwap(false, true) {
 		return errTwice
 	}
+	defer n.endEvents()
 	defer n.closeLeaders()
 	defer n.failAll()
 	defer close(n.ended)
@@ -192,7 +193,7 @@ type service func(life context.Context) (stop func(), err error)
 // services are what a node does beside deciding, in the order in which they
 // start.
 func (n *Node) services() []service {
-	return []service{n.serveControl, n.watchHealth, n.serveCalls, n.serveLocks}
+	return []service{n.serveAudit, n.serveControl, n.watchHealth, n.serveCalls, n.serveLocks, n.serveEvents}
 }
 
 // serve starts the services; stop ends those that were started, the last one

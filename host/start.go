@@ -162,7 +162,8 @@ func (n *Node) replicated(cfg bus.RecordsConfig) bus.RecordsConfig {
 	return cfg
 }
 
-// replicas is 0 with an existing NATS: as many as it allows, at most three.
+// replicas asks for all replicas that an embedded cluster can have; 0 leaves it
+// to the servers of an existing NATS.
 func (n *Node) replicas() int {
 	if n.server == nil {
 		return 0

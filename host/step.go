@@ -48,7 +48,9 @@ func (n *Node) run(e core.Run) {
 	a.begin(e.ID, cancel)
 	n.task(func() {
 		defer cancel()
+		n.auditStep(a.Name, e)
 		err := n.runStep(ctx, a, e)
+		n.auditStepped(a.Name, e, err)
 		if err != nil {
 			n.log.Warn("step of app", "app", e.App, "step", e.Step.String(), "epoch", uint64(e.Epoch), "err", err)
 		}
@@ -159,6 +161,7 @@ func (n *Node) watchBackend(ctx context.Context, a *instance) {
 				return
 			}
 			n.cfg.Figures.BackendFailed(a.Name)
+			n.put("backend", "failure_detected", map[string]any{"app": a.Name, "reason": text(err)}, "")
 			n.in.put(core.BackendFailed{App: a.Name, Reason: text(err)})
 		case <-ctx.Done():
 			return

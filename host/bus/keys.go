@@ -60,3 +60,19 @@ func keyByte(c byte) bool {
 
 // wild says whether a pattern can match more than one key.
 func wild(pattern string) bool { return strings.ContainsAny(pattern, "*>") }
+
+// CheckSubject refuses what is not the subject of an event: 1 to 255 bytes, made
+// of A-Z a-z 0-9 - _ in parts joined by single dots.
+//
+// # Errors
+//
+// [pluginapi.ErrInvalid], with what is wrong and what is allowed.
+func CheckSubject(subject string) error { return checkTokens("subject", subject, false) }
+
+// CheckSubjects allows, beside what CheckSubject does, "*" for any one part and
+// ">" as the last part for one or more.
+//
+// # Errors
+//
+// [pluginapi.ErrInvalid], with what is wrong and what is allowed.
+func CheckSubjects(pattern string) error { return checkTokens("subject", pattern, true) }

@@ -27,9 +27,11 @@ import (
 //	gc.<platform>.wl.>                     what that stream publishes again
 //	gc.<platform>.audit.<category>.<action>   audit entries            stream gc_audit_<platform>
 //	gc.<platform>.e.<live|kept>.<source>.<subject>   events of the platform; source is an app, or "-"
+//	gc.<platform>.dead.<consumer>.<source>.<subject>   events of the platform that a consumer could not handle
 //	gc.<platform>.a.<app>.rpc.any          calls that any instance answers (queue group)
 //	gc.<platform>.a.<app>.rpc.node.<node>  calls to one instance
 //	gc.<platform>.a.<app>.e.<live|kept>.<subject>    events of an app
+//	gc.<platform>.a.<app>.dead.<consumer>.<subject>  events of an app that a consumer could not handle
 //	gc.<platform>.a.<app>.wkv.>            what the app's KV bucket publishes again
 //	gc.<platform>.a.<app>.kv.<epoch|check> the bucket's own messages, in its stream, no keys
 //
@@ -114,7 +116,16 @@ func (n Names) PlatformEvents(kind, source string) string {
 }
 
 // PlatformEventStream is the name of the stream of the platform's kept events.
-func (n Names) PlatformEventStream() string { return "gc_events_" + n.platform }
+// The stream of an app has another kind in its name: an app's stream of the
+// platform "p" is gc_events_1_p_<app>, and a platform may be called "1_p_<app>".
+func (n Names) PlatformEventStream() string { return "gc_platformevents_" + n.platform }
+
+// PlatformDead is what the subjects of the platform's dead letters begin with;
+// consumer and the rest of the event's subject follow.
+func (n Names) PlatformDead() string { return n.root() + "dead" }
+
+// PlatformDeadStream is the name of the stream of the platform's dead letters.
+func (n Names) PlatformDeadStream() string { return "gc_platformdead_" + n.platform }
 
 // App returns the names of one app.
 //
@@ -172,6 +183,13 @@ func (a AppNames) Events(kind string) string { return a.Root() + ".e." + kind }
 
 // EventStream is the name of the stream of the app's kept events.
 func (a AppNames) EventStream() string { return "gc_events_" + a.unique() }
+
+// Dead is what the subjects of the app's dead letters begin with; consumer and
+// the event's subject follow.
+func (a AppNames) Dead() string { return a.Root() + ".dead" }
+
+// DeadStream is the name of the stream of the app's dead letters.
+func (a AppNames) DeadStream() string { return "gc_dead_" + a.unique() }
 
 // RecordsConfig describes one stream of records.
 type RecordsConfig struct {

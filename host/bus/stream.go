@@ -28,6 +28,8 @@ type streamInfo struct {
 	Config  json.RawMessage `json:"config"`
 	Created time.Time       `json:"created"`
 	State   struct {
+		Messages uint64            `json:"messages"`
+		FirstSeq uint64            `json:"first_seq"`
 		LastSeq  uint64            `json:"last_seq"`
 		Subjects map[string]uint64 `json:"subjects"`
 	} `json:"state"`
