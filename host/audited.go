@@ -18,7 +18,7 @@ const auditEnd = time.Second
 // newAudit makes the audit log; what is put before the node is connected waits.
 func (n *Node) newAudit() *audit.Log {
 	return audit.New(audit.Config{
-		Names: n.names, Node: n.cfg.Node, Logger: n.log, OnDrop: n.cfg.Count.AuditDropped,
+		Names: n.names, Node: n.cfg.Node, Logger: n.log, OnDrop: n.cfg.Figures.AuditDropped,
 		Conn: func() (*bus.Conn, int, error) {
 			c, err := n.Conn()
 			if err != nil {

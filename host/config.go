@@ -13,10 +13,8 @@ import (
 	"github.com/ozanturksever/go-cluster/host/clock"
 	"github.com/ozanturksever/go-cluster/host/core/membership"
 	"github.com/ozanturksever/go-cluster/host/events"
-	"github.com/ozanturksever/go-cluster/host/lock"
 	"github.com/ozanturksever/go-cluster/host/monitor"
 	"github.com/ozanturksever/go-cluster/host/observe"
-	"github.com/ozanturksever/go-cluster/host/rpc"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -75,12 +73,9 @@ type Config struct {
 	Figures         *observe.Figures // what the node counts; nil: figures of its own
 	Events          *events.Broker   // of the platform; nil: none
 	EventLimits     events.Limits
-	Count           Counters
 	// Overrun is called when code of an app has not come back although the lease
 	// is about to end: it must end the process. nil: log and end it.
 	Overrun func(app, step string)
-	OnCall  rpc.Observer     // is told of calls, for metrics
-	OnLock  func(lock.Event) // told of each lock that this node takes, gives or loses; must return soon; nil: nobody
 	now     clock.Clock
 }
 

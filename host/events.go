@@ -7,15 +7,6 @@ import (
 	"github.com/ozanturksever/go-cluster/host/events"
 )
 
-// Counters are told what happens, to be counted; nil ones are not. They must
-// return at once.
-type Counters struct {
-	EventDropped func(app, subject string, n int)     // a live event that a slow handler has missed; app "" is the platform
-	DeadLetter   func(app, consumer string)           // an event that a consumer could not handle
-	EventsLost   func(app, consumer string, n uint64) // kept events, at most so many, that the limits have dropped before a consumer read them
-	AuditDropped func(n int)                          // audit entries of the platform that could not be written
-}
-
 // handlersEnd bounds the wait for handlers of events when the node stops: their
 // contexts have ended.
 const handlersEnd = 10 * time.Second
@@ -44,18 +35,13 @@ func (n *Node) serveEvents(context.Context) (stop func(), err error) {
 }
 
 func (n *Node) eventPlace(app string, space events.Space, limits events.Limits) events.Place {
-	p := events.Place{Space: space, Conn: n.Bus(), Node: n.cfg.Node, Replicas: n.replicas(), Limits: limits, Log: n.log.With("app", app)}
-	count := n.cfg.Count
-	if count.EventDropped != nil {
-		p.OnDrop = func(subject string, dropped int) { count.EventDropped(app, subject, dropped) }
+	figures := n.cfg.Figures
+	return events.Place{
+		Space: space, Conn: n.Bus(), Node: n.cfg.Node, Replicas: n.replicas(), Limits: limits, Log: n.log.With("app", app),
+		OnDrop: func(_ string, dropped int) { figures.EventsDropped(app, dropped) },
+		OnDead: func(string) { figures.DeadLetter(app) },
+		OnLost: func(_ string, atMost uint64) { figures.EventsExpired(app, atMost) },
 	}
-	if count.DeadLetter != nil {
-		p.OnDead = func(consumer string) { count.DeadLetter(app, consumer) }
-	}
-	if count.EventsLost != nil {
-		p.OnLost = func(consumer string, atMost uint64) { count.EventsLost(app, consumer, atMost) }
-	}
-	return p
 }
 
 // endEvents ends every subscription, and what comes later is refused.

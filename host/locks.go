@@ -48,7 +48,7 @@ func (n *Node) newLocks() *lock.Keeper {
 				}
 			})
 		},
-		Now: n.cfg.now, Timeout: n.writeTimeout(), Logger: n.log, OnEvent: n.cfg.OnLock,
+		Now: n.cfg.now, Timeout: n.writeTimeout(), Logger: n.log, OnEvent: n.lockEvent,
 	})
 }
 

@@ -23,17 +23,18 @@ import (
 
 // Node is one node of a platform.
 type Node struct {
-	cfg   Config
-	log   *slog.Logger
-	names bus.Names
-	in    *queue
-	audit *audit.Log
-	view  atomic.Pointer[core.View]
-	conn  atomic.Pointer[bus.Conn]
-	ready chan struct{}
-	ended chan struct{}
-	begun atomic.Bool
-	locks *lock.Keeper
+	cfg       Config
+	log       *slog.Logger
+	names     bus.Names
+	in        *queue
+	audit     *audit.Log
+	lockAudit *lockAudit
+	view      atomic.Pointer[core.View]
+	conn      atomic.Pointer[bus.Conn]
+	ready     chan struct{}
+	ended     chan struct{}
+	begun     atomic.Bool
+	locks     *lock.Keeper
 
 	// Set by Run before the loop starts, not changed afterwards.
 	core     *core.Core
@@ -92,7 +93,7 @@ func New(cfg Config) (*Node, error) {
 	n.makeServers()
 	n.view.Store(&core.View{Node: cfg.Node, Session: "reading"})
 	n.locks = n.newLocks()
-	n.audit = n.newAudit()
+	n.audit, n.lockAudit = n.newAudit(), newLockAudit()
 	return n, n.makeServer("checked when the data directory is open")
 }
 

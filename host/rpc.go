@@ -26,14 +26,14 @@ func (n *Node) makeServers() {
 		cfg := rpc.ServerConfig{
 			Platform: n.cfg.Platform, App: a.Name, Node: n.cfg.Node,
 			Handlers: a.Calls.Handlers, Named: a.Calls.Named, Pool: a.Calls.Pool,
-			Bus: callBus{n}, Observer: n.cfg.OnCall, Logger: n.log,
+			Bus: callBus{n}, Observer: n.callFigures(), Logger: n.log,
 		}
 		if a.Singleton {
 			cfg.Lease = func() (pluginapi.Lease, bool) { return n.Lease(a.Name) }
 		}
 		n.servers[a.Name] = rpc.NewServer(cfg)
 	}
-	n.client = rpc.NewClient(rpc.ClientConfig{Node: n.cfg.Node, Bus: callBus{n}, Directory: newDirectory(n), Observer: n.cfg.OnCall})
+	n.client = rpc.NewClient(rpc.ClientConfig{Node: n.cfg.Node, Bus: callBus{n}, Directory: newDirectory(n), Observer: n.callFigures()})
 }
 
 // serveCalls answers calls to the singletons from now on; a spread app answers

@@ -44,10 +44,17 @@ type Config struct {
 	OnEvent  func(Event) // nil: none; must return soon
 }
 
+// Kinds of an [Event].
+const (
+	Acquired = "acquired"
+	Released = "released"
+	Lost     = "lost" // with the session
+)
+
 // Event is something that happened to a lock on this node.
 type Event struct {
 	Name  Name
-	Kind  string // "acquired", "released" or "lost"
+	Kind  string // Acquired, Released or Lost
 	Epoch pluginapi.Epoch
 	Took  time.Duration // acquired: how long it was waited for; else how long it was held
 }

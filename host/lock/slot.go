@@ -69,7 +69,7 @@ func (s *slot) do(e lock.Effect) {
 	case lock.Granted:
 		t, now := s.tickets[e.Ticket], s.k.cfg.Now()
 		t.hold = s.k.newHold(s, e, t, now)
-		s.event("acquired", e.Epoch, now.Sub(t.since))
+		s.event(Acquired, e.Epoch, now.Sub(t.since))
 		t.answer <- nil
 	case lock.Refused:
 		if t := s.remove(e.Ticket, e.Err); t.hold == nil { // else it cannot even be released
@@ -77,11 +77,11 @@ func (s *slot) do(e lock.Effect) {
 		}
 	case lock.Lost:
 		h := s.remove(e.Ticket, errLost).hold
-		s.event("lost", h.epoch, s.k.cfg.Now().Sub(h.since))
+		s.event(Lost, h.epoch, s.k.cfg.Now().Sub(h.since))
 		s.k.cfg.Logger.Warn("lock lost: the session in which it was taken is over", "lock", s.name.String(), "epoch", uint64(h.epoch))
 	case lock.Left:
 		if h := s.remove(e.Ticket, errReleased).hold; h != nil {
-			s.event("released", h.epoch, s.k.cfg.Now().Sub(h.since))
+			s.event(Released, h.epoch, s.k.cfg.Now().Sub(h.since))
 		}
 	default:
 		panic(fmt.Sprintf("lock: unknown effect %T", e))

@@ -27,7 +27,8 @@ type Figures struct {
 	rpcDuration, crossDuration     *prometheus.HistogramVec
 	rpcTotal, crossTotal           *prometheus.CounterVec
 	breaker                        *prometheus.GaugeVec
-	eventsDropped, deadLetters     *prometheus.CounterVec
+	eventsDropped, eventsExpired   *prometheus.CounterVec
+	deadLetters                    *prometheus.CounterVec
 	fenced                         *prometheus.CounterVec
 	auditDropped, guardFired       prometheus.Counter
 }
@@ -55,6 +56,7 @@ func NewFigures(platform, node string) *Figures {
 			Name: "gc_circuit_breaker_state", Help: "Circuit breaker of the calls to an app on a node: 0 closed, 1 open, 2 half open.",
 		}, []string{"app", "node"}),
 		eventsDropped: counter("events_dropped_total", "Live events that a slow subscriber did not get.", "app"),
+		eventsExpired: counter("events_expired_total", "Kept events that the limits have dropped before a consumer had them, at most.", "app"),
 		deadLetters:   counter("events_dead_letters_total", "Events that were given up after their last delivery.", "app"),
 		fenced:        counter("fencing_rejections_total", "Acts of an old leader or holder that were refused.", "kind", "app"),
 		auditDropped:  prometheus.NewCounter(prometheus.CounterOpts{Name: "gc_audit_dropped_total", Help: "Audit entries that could not be stored."}),
@@ -68,7 +70,7 @@ func NewFigures(platform, node string) *Figures {
 func (f *Figures) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		f.backendStarts, f.backendFailures, f.lockHeld, f.rpcDuration, f.rpcTotal, f.crossDuration, f.crossTotal,
-		f.breaker, f.eventsDropped, f.deadLetters, f.fenced, f.auditDropped, f.guardFired,
+		f.breaker, f.eventsDropped, f.eventsExpired, f.deadLetters, f.fenced, f.auditDropped, f.guardFired,
 	}
 }
 
@@ -145,16 +147,23 @@ func (f *Figures) Breaker(app, node string, state BreakerState) {
 	f.breaker.WithLabelValues(app, node).Set(float64(state))
 }
 
-// EventDropped counts a live event that a slow subscriber did not get.
-func (f *Figures) EventDropped(app string) {
-	f.eventsDropped.WithLabelValues(f.words.app(app)).Inc()
+// EventsDropped counts live events that a slow subscriber did not get. App "" is
+// the platform, here and below.
+func (f *Figures) EventsDropped(app string, n int) {
+	f.eventsDropped.WithLabelValues(f.words.app(app)).Add(float64(max(0, n)))
+}
+
+// EventsExpired counts kept events that the limits have dropped before a
+// consumer had them, at most so many.
+func (f *Figures) EventsExpired(app string, atMost uint64) {
+	f.eventsExpired.WithLabelValues(f.words.app(app)).Add(float64(atMost))
 }
 
 // DeadLetter counts an event that was given up after its last delivery.
 func (f *Figures) DeadLetter(app string) { f.deadLetters.WithLabelValues(f.words.app(app)).Inc() }
 
-// AuditDropped counts an audit entry that could not be stored.
-func (f *Figures) AuditDropped() { f.auditDropped.Inc() }
+// AuditDropped counts audit entries that could not be stored.
+func (f *Figures) AuditDropped(n int) { f.auditDropped.Add(float64(max(0, n))) }
 
 // Fenced counts an act of an old leader or holder that was refused. kind says
 // what it was: kv, rpc, lock, backend.

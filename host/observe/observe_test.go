@@ -152,9 +152,10 @@ func TestRecorded(t *testing.T) {
 	f.RPCHandled("web", "get", "ok", time.Millisecond)
 	f.CrossCall("db", "put", "operation timed out", time.Second)
 	f.Breaker("db", "n2", observe.BreakerHalfOpen)
-	f.EventDropped("web")
+	f.EventsDropped("web", 1)
+	f.EventsExpired("web", 1)
 	f.DeadLetter("web")
-	f.AuditDropped()
+	f.AuditDropped(1)
 	f.Fenced("kv", "web")
 	f.GuardFired()
 	body := scrape(t, f)
@@ -168,6 +169,7 @@ func TestRecorded(t *testing.T) {
 		`gc_cross_app_call_total{app="db",method="put",status="operation timed out"} 1`,
 		`gc_circuit_breaker_state{app="db",node="n2"} 2`,
 		`gc_events_dropped_total{app="web"} 1`,
+		`gc_events_expired_total{app="web"} 1`,
 		`gc_events_dead_letters_total{app="web"} 1`,
 		`gc_audit_dropped_total 1`,
 		`gc_fencing_rejections_total{app="web",kind="kv"} 1`,

@@ -82,7 +82,7 @@ type Observer struct {
 	Handled func(app, method string, s Status, d time.Duration)
 	// Called is told of each call to an app that was made through its API. from
 	// is the app that made it, "" if none has.
-	Called func(from, app string, s Status, d time.Duration)
+	Called func(from, app, method string, s Status, d time.Duration)
 	// Stale is told of each call to a leader that was refused because this node
 	// does not lead, or leads in another epoch.
 	Stale func(app, method string)
@@ -109,9 +109,9 @@ func (o Observer) handled(app, method string, s Status, d time.Duration) {
 	}
 }
 
-func (o Observer) called(from, app string, s Status, d time.Duration) {
+func (o Observer) called(from, app, method string, s Status, d time.Duration) {
 	if o.Called != nil {
-		o.Called(from, app, s, d)
+		o.Called(from, app, method, s, d)
 	}
 }
 

@@ -95,7 +95,7 @@ func (c *Client) Do(ctx context.Context, call Call) ([]byte, error) {
 // tell tells the observer of a call that was made through the API of an app.
 func (c *Client) tell(call *Call, begun time.Time, err error) {
 	if call.Circuit {
-		c.cfg.Observer.called(call.From, call.App, statusOf(err), time.Since(begun))
+		c.cfg.Observer.called(call.From, call.App, call.Method, statusOf(err), time.Since(begun))
 	}
 }
 

@@ -210,7 +210,7 @@ func (w *world) noted(list *[]string) []string {
 func (w *world) observer() Observer {
 	return Observer{
 		Handled: func(app, method string, s Status, _ time.Duration) { w.note(&w.handled, "%s %s %s", app, method, s) },
-		Called:  func(from, app string, s Status, _ time.Duration) { w.note(&w.called, "%s>%s %s", from, app, s) },
+		Called:  func(from, app, _ string, s Status, _ time.Duration) { w.note(&w.called, "%s>%s %s", from, app, s) },
 		Stale:   func(string, string) { w.mu.Lock(); w.stale++; w.mu.Unlock() },
 		Circuit: func(_, node string, s Circuit) { w.note(&w.circuit, "%s %s", node, s) },
 	}
