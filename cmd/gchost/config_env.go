@@ -124,8 +124,8 @@ func unknownVariable(name string) Fault {
 			return f
 		}
 	}
-	if strings.HasPrefix(name, "GCHOST_APPS") || strings.HasPrefix(name, "GCHOST_CLUSTER__PEERS") {
-		f.Text = "apps and peers are set in the file only"
+	if strings.HasPrefix(name, "GCHOST_APPS") || strings.HasPrefix(name, "GCHOST_CLUSTER__PEERS") || strings.HasPrefix(name, "GCHOST_CLUSTER__JOIN") {
+		f.Text = "apps, peers and join are set in the file only"
 		return f
 	}
 	lower := make([]string, 0, len(names))

@@ -30,9 +30,20 @@ type wanted struct {
 // long as JetStream is not able to say, until ctx ends. It settles to the same
 // stream when several do it at once.
 func (s stream) ensure(ctx context.Context, w wanted) (streamInfo, error) {
+	return untilTold(ctx, func(ctx context.Context) (streamInfo, error) { return s.ensureOnce(ctx, w) })
+}
+
+// await waits until somebody has made the stream.
+func (s stream) await(ctx context.Context) error {
+	_, err := untilTold(ctx, s.tryInfo)
+	return err
+}
+
+// untilTold asks again and again until JetStream has an answer, or ctx ends.
+func untilTold(ctx context.Context, ask func(context.Context) (streamInfo, error)) (streamInfo, error) {
 	wait := openWait
 	for {
-		in, err := s.ensureOnce(ctx, w)
+		in, err := ask(ctx)
 		if err == nil {
 			return in, nil
 		}

@@ -170,4 +170,5 @@ type RecordsConfig struct {
 	Subject   string // records live on Subject + "." + key
 	Republish string // each stored record is published again on Republish + "." + key
 	Replicas  int    // 0 means min(3, servers)
+	Existing  bool   // wait until somebody else has made the stream
 }
