@@ -229,7 +229,7 @@ type Leadership struct {
 type Replica struct {
 	Name    string // name of the server
 	Current bool   // it is online and has all changes
-	Offline bool   // the leader cannot reach it
+	Silent  bool   // the leader has not heard of it for some time
 	Lag     uint64 // how many changes it is behind
 }
 
@@ -245,18 +245,17 @@ func (r *Records) Leader(ctx context.Context) (Leadership, error) {
 	}
 	out := Leadership{Leader: in.Cluster.Leader}
 	for _, p := range in.Cluster.Replicas {
-		out.Replicas = append(out.Replicas, Replica{Name: p.Name, Current: p.Current && !p.Offline, Offline: p.Offline, Lag: p.Lag})
+		out.Replicas = append(out.Replicas, Replica{Name: p.Name, Current: p.Current && !p.Offline, Silent: p.silent(), Lag: p.Lag})
 	}
 	return out, nil
 }
 
-// Servers counts the servers that hold the stream, and those of them that can
-// be reached.
+// Servers counts the servers that hold the stream, and those of them that are up.
 func (l Leadership) Servers() (all, up int) {
 	all = 1 + len(l.Replicas)
 	up = all
 	for _, r := range l.Replicas {
-		if r.Offline {
+		if r.Silent {
 			up--
 		}
 	}

@@ -1,0 +1,121 @@
+package embedded
+
+import (
+	"fmt"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/ozanturksever/go-cluster/host/bus"
+)
+
+// rights are what a login may do.
+type rights struct {
+	account     string
+	permissions *server.Permissions
+	asks        []string // what a guest's account may publish into the app account
+	hears       []string // what it may subscribe to of the app account, behind bus.HeardPrefix
+	exported    bool     // all of that has been exported when the server was opened
+}
+
+// guest are the rights of a login that lives in an account of its own: it
+// publishes what it asks, and listens to what it hears and to its inboxes.
+func guest(account, inbox string, asks, hears []string) rights {
+	listens := []string{inbox + ".>"}
+	for _, subject := range hears {
+		listens = append(listens, bus.HeardPrefix+"."+subject)
+	}
+	return rights{account, &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: asks},
+		Subscribe: &server.SubjectPermission{Allow: listens},
+	}, asks, hears, true}
+}
+
+// reach lets a guest's account have what its rights name of the app account.
+func (r rights) reach(app, guest *server.Account) error {
+	for _, subject := range r.asks {
+		if !r.exported {
+			if err := app.AddServiceExportWithResponse(subject, server.Streamed, nil); err != nil {
+				return fmt.Errorf("export %s: %w", subject, err)
+			}
+		}
+		if err := guest.AddServiceImport(app, subject, subject); err != nil {
+			return fmt.Errorf("import %s to account %s: %w", subject, r.account, err)
+		}
+	}
+	for _, subject := range r.hears {
+		if err := app.AddStreamExport(subject, nil); err != nil {
+			return fmt.Errorf("export %s: %w", subject, err)
+		}
+		if err := guest.AddStreamImport(app, subject, bus.HeardPrefix); err != nil {
+			return fmt.Errorf("import %s to account %s: %w", subject, r.account, err)
+		}
+	}
+	return nil
+}
+
+// rights are what a role may do on this platform.
+func (g *gate) rights(role bus.Role, id string) (r rights, known bool) {
+	sessions := g.names.Sessions()
+	inbox := bus.InboxPrefix(role, id)
+	switch role {
+	case bus.RoleNode:
+		deny := &server.SubjectPermission{Deny: g.denied()}
+		return rights{account: appAccount, permissions: &server.Permissions{Publish: deny}}, true
+	case bus.RoleGuard:
+		return guest("GUARD_"+id, inbox, []string{
+			sessions.Subject + "." + id,
+			"$JS.API.STREAM.MSG.GET." + sessions.Stream,
+			g.names.Hint("gone"),
+		}, nil), true
+	case bus.RoleCLI:
+		return guest("CLI", inbox, g.control(), nil), true
+	case bus.RoleApp:
+		app, err := g.names.App(id)
+		return serviceRights(app), err == nil
+	}
+	return rights{}, false
+}
+
+// serviceRights are those of an app's service: the data of its app, and calls to
+// any app.
+//
+// It can make no consumer, and pull from none. A consumer delivers to whatever
+// subject of the app account its maker names; and a pull, like a direct get, is
+// answered with the bare bytes of a message, which the server passes on without
+// a check when the subject for the reply is that of an acknowledgement: they
+// would acknowledge, or end, a message of another app. What is granted here is
+// answered in JSON, which acknowledges nothing.
+func serviceRights(app bus.AppNames) rights {
+	bucket := app.Bucket()
+	r := guest("APP_"+app.Name(), "_INBOX", []string{
+		"$KV." + bucket + ".>",
+		"$JS.API.STREAM.INFO.KV_" + bucket,
+		"$JS.API.STREAM.MSG.GET.KV_" + bucket,
+		app.Events(bus.EventLive) + ".>",
+		app.Events(bus.EventKept) + ".>",
+		"$JS.API.STREAM.INFO." + app.EventStream(),
+		"$JS.API.STREAM.MSG.GET." + app.EventStream(),
+		app.AnyCall(),
+	}, []string{app.KVRepublish() + ".>", app.Events("*") + ".>"})
+	r.exported = false
+	return r
+}
+
+// control are the subjects of all control requests.
+func (g *gate) control() []string {
+	return []string{g.names.ControlAny(">"), g.names.ControlNode("*", ">")}
+}
+
+// denied is what not even a node may publish: what only the streams of records
+// themselves say to watchers, and the ways to take a record out of a stream.
+// Updating a stream stays allowed: replicas are raised by it.
+func (g *gate) denied() (subjects []string) {
+	for _, r := range []bus.RecordsConfig{g.names.Sessions(), g.names.Records()} {
+		subjects = append(subjects, r.Republish, r.Republish+".>",
+			"$JS.API.STREAM.DELETE."+r.Stream,
+			"$JS.API.STREAM.PURGE."+r.Stream,
+			"$JS.API.STREAM.RESTORE."+r.Stream,
+			"$JS.API.STREAM.MSG.DELETE."+r.Stream)
+	}
+	return subjects
+}
