@@ -2,7 +2,6 @@ package bus
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
@@ -158,12 +157,6 @@ func (a AppNames) RPCAny() string { return a.Root() + ".rpc.any" }
 // RPCNode is the subject of calls to the app's instance on one node.
 func (a AppNames) RPCNode(node string) string { return a.Root() + ".rpc.node." + node }
 
-// HeardPrefix is what the subjects of what the service of an app subscribes to
-// begin with, before the subject itself: "in.gc.prod.a.web.e.live.>". Under the
-// bare subject it would get twice what another service of its app publishes:
-// from its own account, and from that of the nodes.
-const HeardPrefix = "in"
-
 // AnyCall matches the calls to every app.
 func (a AppNames) AnyCall() string { return a.platform.root() + "a.*.rpc.>" }
 
@@ -173,12 +166,6 @@ func (a AppNames) Events(kind string) string { return a.Root() + ".e." + kind }
 
 // EventStream is the name of the stream of the app's kept events.
 func (a AppNames) EventStream() string { return "gc_events_" + a.unique() }
-
-// isAsked says whether a subject is one of calls or control requests.
-func isAsked(subject string) bool {
-	t := strings.SplitN(subject, ".", 6)
-	return len(t) > 3 && t[2] == "ctl" || len(t) > 5 && t[2] == "a" && t[4] == "rpc"
-}
 
 // RecordsConfig describes one stream of records.
 type RecordsConfig struct {

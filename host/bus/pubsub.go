@@ -96,11 +96,6 @@ func (m Message) RespondMsg(h Header, data []byte) error {
 	if m.msg == nil {
 		return fmt.Errorf("respond on %s: %w: not a request", m.Subject, pluginapi.ErrInvalid)
 	}
-	// The server passes an answer to such a subject on as it is, also for a guest
-	// that may not write there: it would acknowledge a message of somebody else.
-	if isAsked(m.Subject) && strings.HasPrefix(m.msg.Reply, "$JS.ACK.") {
-		return fmt.Errorf("respond on %s: %w", m.Subject, asRefused(errors.New("the subject for the answer is that of an acknowledgement")))
-	}
 	if err := m.msg.RespondMsg(&nats.Msg{Header: nats.Header(h), Data: data}); err != nil {
 		return fmt.Errorf("respond on %s: %w", m.Subject, asRefused(err))
 	}

@@ -13,20 +13,16 @@ type rights struct {
 	account     string
 	permissions *server.Permissions
 	asks        []string // what a guest's account may publish into the app account
-	hears       []string // what it may subscribe to of the app account, behind bus.HeardPrefix
+	hears       []string // what it may subscribe to of the app account; it may not ask the same
 	exported    bool     // all of that has been exported when the server was opened
 }
 
 // guest are the rights of a login that lives in an account of its own: it
 // publishes what it asks, and listens to what it hears and to its inboxes.
 func guest(account, inbox string, asks, hears []string) rights {
-	listens := []string{inbox + ".>"}
-	for _, subject := range hears {
-		listens = append(listens, bus.HeardPrefix+"."+subject)
-	}
 	return rights{account, &server.Permissions{
 		Publish:   &server.SubjectPermission{Allow: asks},
-		Subscribe: &server.SubjectPermission{Allow: listens},
+		Subscribe: &server.SubjectPermission{Allow: append([]string{inbox + ".>"}, hears...)},
 	}, asks, hears, true}
 }
 
@@ -46,7 +42,7 @@ func (r rights) reach(app, guest *server.Account) error {
 		if err := app.AddStreamExport(subject, nil); err != nil {
 			return fmt.Errorf("export %s: %w", subject, err)
 		}
-		if err := guest.AddStreamImport(app, subject, bus.HeardPrefix); err != nil {
+		if err := guest.AddStreamImport(app, subject, ""); err != nil {
 			return fmt.Errorf("import %s to account %s: %w", subject, r.account, err)
 		}
 	}
@@ -79,24 +75,28 @@ func (g *gate) rights(role bus.Role, id string) (r rights, known bool) {
 // serviceRights are those of an app's service: the data of its app, and calls to
 // any app.
 //
-// It can make no consumer, and pull from none. A consumer delivers to whatever
-// subject of the app account its maker names; and a pull, like a direct get, is
-// answered with the bare bytes of a message, which the server passes on without
-// a check when the subject for the reply is that of an acknowledgement: they
-// would acknowledge, or end, a message of another app. What is granted here is
-// answered in JSON, which acknowledges nothing.
+// It can make no consumer: that delivers to whatever subject of the app account
+// its maker names. It pulls from those that nodes have made for its app.
+//
+// It cannot subscribe to what it may publish, its app's events: from another
+// service of the app they come twice or not at all, as both accounts carry them.
 func serviceRights(app bus.AppNames) rights {
 	bucket := app.Bucket()
 	r := guest("APP_"+app.Name(), "_INBOX", []string{
 		"$KV." + bucket + ".>",
 		"$JS.API.STREAM.INFO.KV_" + bucket,
 		"$JS.API.STREAM.MSG.GET.KV_" + bucket,
+		"$JS.API.DIRECT.GET.KV_" + bucket,
+		"$JS.API.DIRECT.GET.KV_" + bucket + ".>",
 		app.Events(bus.EventLive) + ".>",
 		app.Events(bus.EventKept) + ".>",
 		"$JS.API.STREAM.INFO." + app.EventStream(),
 		"$JS.API.STREAM.MSG.GET." + app.EventStream(),
+		"$JS.API.CONSUMER.INFO." + app.EventStream() + ".*",
+		"$JS.API.CONSUMER.MSG.NEXT." + app.EventStream() + ".*",
+		"$JS.ACK." + app.EventStream() + ".>",
 		app.AnyCall(),
-	}, []string{app.KVRepublish() + ".>", app.Events("*") + ".>"})
+	}, []string{app.KVRepublish() + ".>"})
 	r.exported = false
 	return r
 }
