@@ -75,7 +75,7 @@ func (n *Node) runStep(ctx context.Context, a *instance, e core.Run) error {
 		if err := n.tellGuard(ctx); err != nil {
 			return err
 		}
-		return guarded(func() error { return a.Backend.Start(ctx) })
+		return guarded(func() error { return a.Backend.Start(n.withAccess(ctx, a.Name)) })
 	case lifecycle.StopBackend:
 		return guarded(func() error { return a.Backend.Stop(ctx) })
 	case lifecycle.KillBackend:

@@ -23,6 +23,11 @@ func TestJoinedHosts(t *testing.T) {
 		failovers = append(failovers, w.killLeader())
 	}
 	report(t, "kill -9 of a joined leader until another acts", failovers)
+	// The standby has never seen the session that ends. It must act on its first
+	// sight, not when it looks again a second later.
+	if best := slices.Min(failovers); best > 800*time.Millisecond {
+		t.Errorf("no failover took less than %v", best)
+	}
 
 	leader := w.leader(webApp)
 	epoch := w.epoch(leader)
