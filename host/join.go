@@ -14,7 +14,7 @@ import (
 
 // voterPing finds a voter that has gone silent early enough for another one to
 // take the next renewals: the third unanswered ping ends the connection.
-func voterPing(ttl time.Duration) time.Duration { return max(100*time.Millisecond, ttl/8) }
+func voterPing(ttl time.Duration) time.Duration { return max(100*time.Millisecond, ttl/10) }
 
 // dialVoters connects to one of the voters. While none answers it tries again,
 // for as long as it takes: they may be starting too.

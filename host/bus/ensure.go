@@ -105,18 +105,19 @@ func (s stream) grow(ctx context.Context, wanted int) (replicas int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	var config map[string]json.RawMessage
-	var have struct {
-		Replicas int `json:"num_replicas"`
+	have, err := in.replicas()
+	if err != nil {
+		return 0, err
 	}
-	if err := errors.Join(json.Unmarshal(in.Config, &config), json.Unmarshal(in.Config, &have)); err != nil {
+	var config map[string]json.RawMessage
+	if err := json.Unmarshal(in.Config, &config); err != nil {
 		return 0, asUnknown(fmt.Errorf("config of stream %s cannot be read: %w", s.name, err))
 	}
 	if in.Cluster.Name == "" { // a single server
-		return have.Replicas, nil
+		return have, nil
 	}
 	for _, n := range replicaChoices(wanted) {
-		if n <= have.Replicas {
+		if n <= have {
 			break
 		}
 		config["num_replicas"] = json.RawMessage(fmt.Sprint(n))
@@ -127,8 +128,19 @@ func (s stream) grow(ctx context.Context, wanted int) (replicas int, err error) 
 		case err == nil:
 			return n, nil
 		case !isAPI(err, codeNoPeers):
-			return have.Replicas, err
+			return have, err
 		}
+	}
+	return have, nil
+}
+
+// replicas is how many replicas the stream is configured to have.
+func (in streamInfo) replicas() (int, error) {
+	var have struct {
+		Replicas int `json:"num_replicas"`
+	}
+	if err := json.Unmarshal(in.Config, &have); err != nil {
+		return 0, asUnknown(fmt.Errorf("config of the stream cannot be read: %w", err))
 	}
 	return have.Replicas, nil
 }

@@ -62,14 +62,19 @@ func OpenRecords(ctx context.Context, c *Conn, cfg RecordsConfig) (*Records, err
 		return nil, fmt.Errorf("open records %s: %w", cfg.Stream, err)
 	}
 	r := &Records{s: s, cfg: cfg, created: in.Created, watchers: map[string]*watcher{}}
-	if r.replicas, err = r.Grow(ctx); err != nil {
+	if r.replicas, err = in.replicas(); err != nil {
+		return nil, fmt.Errorf("open records %s: %w", cfg.Stream, err)
+	}
+	if n, err := r.Grow(ctx); err == nil {
+		r.replicas = n
+	} else {
 		c.log.Debug("replicas of a stream could not be raised yet", "stream", cfg.Stream, "error", err)
 	}
 	return r, nil
 }
 
 // Replicas is how many replicas the stream had when it was opened, or was going
-// to have; 0 when nobody could say.
+// to have.
 func (r *Records) Replicas() int { return r.replicas }
 
 // Grow raises the stream's replicas when there are servers for more: to what
