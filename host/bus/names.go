@@ -115,6 +115,9 @@ func (n Names) PlatformEvents(kind, source string) string {
 // PlatformEventStream is the name of the stream of the platform's kept events.
 func (n Names) PlatformEventStream() string { return "gc_events_" + n.platform }
 
+// AnyCall matches the calls to every app.
+func (n Names) AnyCall() string { return n.root() + "a.*.rpc.>" }
+
 // App returns the names of one app.
 //
 // # Errors
@@ -156,9 +159,6 @@ func (a AppNames) RPCAny() string { return a.Root() + ".rpc.any" }
 
 // RPCNode is the subject of calls to the app's instance on one node.
 func (a AppNames) RPCNode(node string) string { return a.Root() + ".rpc.node." + node }
-
-// AnyCall matches the calls to every app.
-func (a AppNames) AnyCall() string { return a.platform.root() + "a.*.rpc.>" }
 
 // Events is what the subjects of the app's events begin with: kind is EventLive,
 // EventKept or "*".

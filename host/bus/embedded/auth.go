@@ -52,8 +52,8 @@ func (g *gate) open(srv *server.Server) error {
 			return fmt.Errorf("export %s: %w", subject, err)
 		}
 	}
-	// A control request may be answered by several messages.
-	for _, subject := range g.control() {
+	// A control request, or a call, may be answered by several messages.
+	for _, subject := range append(g.control(), g.names.AnyCall()) {
 		if err := app.AddServiceExportWithResponse(subject, server.Streamed, nil); err != nil {
 			return fmt.Errorf("export %s: %w", subject, err)
 		}

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -13,27 +14,31 @@ type rights struct {
 	account     string
 	permissions *server.Permissions
 	asks        []string // what a guest's account may publish into the app account
+	exports     []string // those of them that the app account does not export for all guests
 	hears       []string // what it may subscribe to of the app account; it may not ask the same
-	exported    bool     // all of that has been exported when the server was opened
 }
 
 // guest are the rights of a login that lives in an account of its own: it
 // publishes what it asks, and listens to what it hears and to its inboxes.
 func guest(account, inbox string, asks, hears []string) rights {
-	return rights{account, &server.Permissions{
+	return rights{account: account, permissions: &server.Permissions{
 		Publish:   &server.SubjectPermission{Allow: asks},
 		Subscribe: &server.SubjectPermission{Allow: append([]string{inbox + ".>"}, hears...)},
-	}, asks, hears, true}
+	}, asks: asks, hears: hears}
 }
 
 // reach lets a guest's account have what its rights name of the app account.
 func (r rights) reach(app, guest *server.Account) error {
-	for _, subject := range r.asks {
-		if !r.exported {
-			if err := app.AddServiceExportWithResponse(subject, server.Streamed, nil); err != nil {
-				return fmt.Errorf("export %s: %w", subject, err)
-			}
+	for _, subject := range r.exports {
+		answers := server.Singleton // the server forgets where to send answers after the first
+		if strings.HasPrefix(subject, pulls) {
+			answers = server.Streamed
 		}
+		if err := app.AddServiceExportWithResponse(subject, answers, nil); err != nil {
+			return fmt.Errorf("export %s: %w", subject, err)
+		}
+	}
+	for _, subject := range r.asks {
 		if err := guest.AddServiceImport(app, subject, subject); err != nil {
 			return fmt.Errorf("import %s to account %s: %w", subject, r.account, err)
 		}
@@ -67,12 +72,15 @@ func (g *gate) rights(role bus.Role, id string) (r rights, known bool) {
 		return guest("CLI", inbox, g.control(), nil), true
 	case bus.RoleApp:
 		app, err := g.names.App(id)
-		return serviceRights(app), err == nil
+		return g.service(app), err == nil
 	}
 	return rights{}, false
 }
 
-// serviceRights are those of an app's service: the data of its app, and calls to
+// pulls are the requests of JetStream that several messages answer.
+const pulls = "$JS.API.CONSUMER.MSG.NEXT."
+
+// service are the rights of an app's service: the data of its app, and calls to
 // any app.
 //
 // It can make no consumer: that delivers to whatever subject of the app account
@@ -80,9 +88,9 @@ func (g *gate) rights(role bus.Role, id string) (r rights, known bool) {
 //
 // It cannot subscribe to what it may publish, its app's events: from another
 // service of the app they come twice or not at all, as both accounts carry them.
-func serviceRights(app bus.AppNames) rights {
+func (g *gate) service(app bus.AppNames) rights {
 	bucket := app.Bucket()
-	r := guest("APP_"+app.Name(), "_INBOX", []string{
+	own := []string{
 		"$KV." + bucket + ".>",
 		"$JS.API.STREAM.INFO.KV_" + bucket,
 		"$JS.API.STREAM.MSG.GET.KV_" + bucket,
@@ -93,11 +101,11 @@ func serviceRights(app bus.AppNames) rights {
 		"$JS.API.STREAM.INFO." + app.EventStream(),
 		"$JS.API.STREAM.MSG.GET." + app.EventStream(),
 		"$JS.API.CONSUMER.INFO." + app.EventStream() + ".*",
-		"$JS.API.CONSUMER.MSG.NEXT." + app.EventStream() + ".*",
+		pulls + app.EventStream() + ".*",
 		"$JS.ACK." + app.EventStream() + ".>",
-		app.AnyCall(),
-	}, []string{app.KVRepublish() + ".>"})
-	r.exported = false
+	}
+	r := guest("APP_"+app.Name(), "_INBOX", append(own, g.names.AnyCall()), []string{app.KVRepublish() + ".>"})
+	r.exports = own
 	return r
 }
 
