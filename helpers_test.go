@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	if arg := os.Getenv(childEnv); arg != "" {
 		os.Exit(childMain(arg))
 	}
+	if os.Getenv(serviceEnv) != "" {
+		os.Exit(serviceMain())
+	}
 	os.Exit(m.Run())
 }
 

@@ -56,7 +56,7 @@ func MetricsAddr(addr string) PlatformOption { return func(c *host.Config) { c.M
 
 // WithLeaseTTL sets for how long one renewal keeps what this node owns: a
 // machine that is lost is replaced within this time plus 300 ms. Default 3 s
-// with the embedded server, 12 s with an existing NATS. At least 500 ms.
+// with embedded servers, 12 s with an existing NATS. At least 500 ms.
 func WithLeaseTTL(d time.Duration) PlatformOption { return func(c *host.Config) { c.TTL = d } }
 
 // WithHeartbeat sets the time between two renewals of the lease. Default a
@@ -120,6 +120,16 @@ type Raft = embedded.Raft
 // folder below the data directory and Secret is made there, unless set.
 func WithEmbedded(cfg EmbeddedConfig) PlatformOption {
 	return func(c *host.Config) { c.Embedded = &cfg }
+}
+
+// JoinConfig says where the voters are, see [embedded.Join].
+type JoinConfig = embedded.Join
+
+// WithJoin makes this node a client of the voters of a platform with embedded
+// servers, in place of a server of its own: a cluster has 3 or 5 of those, the
+// further nodes join. The NATS URL is empty then.
+func WithJoin(cfg JoinConfig) PlatformOption {
+	return func(c *host.Config) { c.Join = &cfg }
 }
 
 // WithPeers names the client URLs of the other hosts' servers. The guard gives

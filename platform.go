@@ -41,7 +41,8 @@ type Platform struct {
 //
 // name is the platform's name and nodeID this node's, unique in the platform:
 // 1 to 63 of A-Z a-z 0-9 - _. natsURL is one or more URLs of an existing NATS,
-// separated by commas; "" starts an embedded server.
+// separated by commas; "" starts an embedded server, or joins those of other
+// nodes, see [WithJoin].
 //
 //	platform, err := cluster.NewPlatform("prod", "node-1", "nats://localhost:4222",
 //		cluster.Labels(map[string]string{"zone": "us-east-1"}),
@@ -66,7 +67,7 @@ func NewPlatform(name, nodeID, natsURL string, opts ...PlatformOption) (*Platfor
 		}
 		p.cfg.Embedded = nil
 		p.cfg.NATS.URLs = strings.Split(natsURL, ",")
-	} else if p.cfg.Embedded == nil {
+	} else if p.cfg.Embedded == nil && p.cfg.Join == nil {
 		p.cfg.Embedded = &embedded.Config{}
 	}
 	p.cfg.OnLabels = p.tellLabels

@@ -20,7 +20,7 @@ import (
 
 // Defaults of a [Config].
 const (
-	DefaultTTL         = 3 * time.Second  // with an embedded server
+	DefaultTTL         = 3 * time.Second  // with embedded servers, one's own or those of other nodes
 	DefaultExternalTTL = 12 * time.Second // with an existing NATS: its streams may not be writable for 8 s after a crash
 	DefaultHookTimeout = 30 * time.Second
 	DefaultShutdown    = 30 * time.Second
@@ -60,12 +60,13 @@ type Config struct {
 	HookTimeout     time.Duration // 0: default
 	ShutdownTimeout time.Duration // 0: default
 	DataDir         string        // "": none; epochs are then not kept, and a restart after a crash waits for the lease
-	NATS            bus.Config    // existing NATS; used when Embedded is nil
+	NATS            bus.Config    // existing NATS; used when Embedded and Join are nil
 	Embedded        *embedded.Config
-	Peers           []string // client URLs of the other hosts' servers, for the guard
-	Guard           []string // command of the guard; empty: none
-	HealthAddr      string   // host:port of /health, /ready, /status and /health/checks; "": none
-	MetricsAddr     string   // host:port of /metrics; "": none
+	Join            *embedded.Join // in place of Embedded: no server of its own, a client of those of other nodes
+	Peers           []string       // client URLs of the other hosts' servers, for the guard
+	Guard           []string       // command of the guard; empty: none
+	HealthAddr      string         // host:port of /health, /ready, /status and /health/checks; "": none
+	MetricsAddr     string         // host:port of /metrics; "": none
 	Apps            []App
 	Logger          *slog.Logger
 	OnLabels        func(node string, labels map[string]string)
@@ -82,9 +83,9 @@ type Config struct {
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
 	if c.TTL == 0 {
-		c.TTL = DefaultExternalTTL
-		if c.Embedded != nil {
-			c.TTL = DefaultTTL
+		c.TTL = DefaultTTL
+		if c.external() {
+			c.TTL = DefaultExternalTTL
 		}
 	}
 	if c.Heartbeat == 0 {
@@ -111,6 +112,9 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// external says whether the platform uses a NATS that somebody else runs.
+func (c Config) external() bool { return c.Embedded == nil && c.Join == nil }
 
 // budget is what stopping all work may take when the lease runs out.
 func (c Config) budget() time.Duration { return c.TTL / 3 }
@@ -140,12 +144,7 @@ func (c Config) Check() error {
 	case d.Heartbeat+d.budget()+d.margin() > d.TTL:
 		fault("heartbeat %v + %v to stop all work + %v margin do not fit into lease ttl %v: give a shorter heartbeat", d.Heartbeat, d.budget(), d.margin(), d.TTL)
 	}
-	if c.Embedded == nil && len(c.NATS.URLs) == 0 {
-		fault("neither an embedded server nor the URL of an existing NATS is given")
-	}
-	if c.Embedded != nil && c.DataDir == "" {
-		fault("an embedded server needs a data directory: give a folder of this node's own")
-	}
+	faults = append(faults, c.checkServers())
 	seen := map[string]bool{}
 	for _, a := range c.Apps {
 		faults = append(faults, pluginapi.CheckName("app", a.Name))
@@ -161,4 +160,29 @@ func (c Config) Check() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// checkServers wants exactly one way to the servers, and what belongs to it.
+func (c Config) checkServers() error {
+	var faults []error
+	fault := func(text string) { faults = append(faults, fmt.Errorf("%w: %s", pluginapi.ErrInvalid, text)) }
+	if c.external() && len(c.NATS.URLs) == 0 {
+		fault("neither an embedded server nor the URL of an existing NATS is given")
+	}
+	if c.Embedded != nil && c.DataDir == "" {
+		fault("an embedded server needs a data directory: give a folder of this node's own")
+	}
+	if c.Join == nil {
+		return errors.Join(faults...)
+	}
+	if c.Embedded != nil {
+		fault("both an embedded server and servers to join are given: a node votes or is a client of those that do: leave one out")
+	}
+	if len(c.NATS.URLs) > 0 {
+		fault("both a NATS URL and servers to join are given: leave one out")
+	}
+	if len(c.Peers) > 0 {
+		fault("both peers and servers to join are given: the guard uses the latter: leave the peers out")
+	}
+	return errors.Join(append(faults, c.Join.Check())...)
 }

@@ -95,6 +95,9 @@ func TestConfigDefaults(t *testing.T) {
 	if c := config(func(c *Config) { c.Embedded = &embedded.Config{} }).withDefaults(); c.TTL != DefaultTTL {
 		t.Errorf("embedded ttl %v", c.TTL)
 	}
+	if c := config(func(c *Config) { c.Join = &embedded.Join{} }).withDefaults(); c.TTL != DefaultTTL {
+		t.Errorf("joined ttl %v", c.TTL)
+	}
 }
 
 // An operator is told what a fault would teach.
@@ -108,6 +111,9 @@ func TestWarnings(t *testing.T) {
 		"three":      {func(c *Config) { c.Guard = []string{"g"} }, control.NATS{Mode: control.ModeEmbedded, Voters: 3}, nil},
 		"alone":      {func(*Config) {}, control.NATS{Mode: control.ModeEmbedded, Voters: 1}, []string{"no guard"}},
 		"short ttl":  {func(c *Config) { c.TTL = time.Second }, control.NATS{Mode: control.ModeExternal}, []string{"lease ttl 1s", "no guard"}},
+		"joined":     {func(c *Config) { c.Guard = []string{"g"} }, control.NATS{Mode: control.ModeClient, Voters: 3}, nil},
+		"joined one": {func(c *Config) { c.Guard = []string{"g"} }, control.NATS{Mode: control.ModeClient, Voters: 1}, []string{"one voter"}},
+		"joined two": {func(c *Config) { c.Guard = []string{"g"} }, control.NATS{Mode: control.ModeClient, Voters: 2}, []string{"two voters"}},
 		"external":   {func(c *Config) { c.Guard = []string{"g"} }, control.NATS{Mode: control.ModeExternal}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -86,6 +86,9 @@ func (n *Node) natsStatus(ctx context.Context) control.NATS {
 			s.Warnings = append(s.Warnings, "this server's store has stopped, see its log: is the disk full?")
 		}
 	}
+	if n.cfg.Join != nil {
+		s.Mode = control.ModeClient
+	}
 	if n.View().Inc == 0 {
 		return s // the streams may not be open yet
 	}
@@ -97,6 +100,9 @@ func (n *Node) natsStatus(ctx context.Context) control.NATS {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("stream %s: %v", r.Stream(), err))
 		}
 		s.Leaders[r.Stream()] = l.Leader
+		if err == nil && n.cfg.Join != nil {
+			s.Voters, s.VotersUp = l.Servers()
+		}
 	}
 	return s
 }
@@ -104,7 +110,10 @@ func (n *Node) natsStatus(ctx context.Context) control.NATS {
 // warnings says what an operator should know before a fault teaches it.
 func (n *Node) warnings(s control.Status) []string {
 	var out []string
-	if s.NATS.Mode == control.ModeEmbedded && s.NATS.Voters == 2 {
+	if s.NATS.Mode == control.ModeClient && s.NATS.Voters == 1 {
+		out = append(out, "one voter: when it is lost nobody can lead anything: let three hosts run a voting server")
+	}
+	if s.NATS.Mode != control.ModeExternal && s.NATS.Voters == 2 {
 		out = append(out, "two voters cannot fail over by themselves: when one is lost the other has no majority: add a third host, or run gchost witness on a third machine")
 	}
 	if s.NATS.Mode == control.ModeExternal && n.cfg.TTL < DefaultExternalTTL {

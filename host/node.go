@@ -46,7 +46,7 @@ type Node struct {
 	sessions *bus.Records
 	records  *bus.Records
 	apps     map[string]*instance
-	servers  map[string]*rpc.Server // of the apps that have methods
+	callees  map[string]*rpc.Server // of the apps that have methods
 	client   *rpc.Client
 	buckets  buckets
 
@@ -86,7 +86,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, names: names, in: newQueue(),
 		ready: make(chan struct{}), ended: make(chan struct{}),
-		apps: map[string]*instance{}, servers: map[string]*rpc.Server{}, seen: newSeenEpochs(), slots: make(chan struct{}, maxWrites),
+		apps: map[string]*instance{}, callees: map[string]*rpc.Server{}, seen: newSeenEpochs(), slots: make(chan struct{}, maxWrites),
 		watchers: map[chan struct{}]struct{}{}, replies: map[uint64]chan core.Reply{},
 		wishes: map[uint64]func(core.Reply){},
 	}

@@ -31,7 +31,7 @@ func (n *Node) makeServers() {
 		if a.Singleton {
 			cfg.Lease = func() (pluginapi.Lease, bool) { return n.Lease(a.Name) }
 		}
-		n.servers[a.Name] = rpc.NewServer(cfg)
+		n.callees[a.Name] = rpc.NewServer(cfg)
 	}
 	n.client = rpc.NewClient(rpc.ClientConfig{Node: n.cfg.Node, Bus: callBus{n}, Directory: newDirectory(n), Observer: n.callFigures()})
 }
@@ -42,13 +42,13 @@ func (n *Node) serveCalls(context.Context) (stop func(), err error) {
 	stop = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ShutdownTimeout/3)
 		defer cancel()
-		for _, s := range n.servers {
+		for _, s := range n.callees {
 			s.Close(ctx)
 		}
 		n.client.Close()
 	}
 	for _, a := range n.cfg.Apps {
-		if s := n.servers[a.Name]; s != nil && a.Singleton {
+		if s := n.callees[a.Name]; s != nil && a.Singleton {
 			if err := s.Open(); err != nil {
 				return stop, err
 			}
@@ -67,7 +67,7 @@ func (n *Node) becomeActive(ctx context.Context, a *instance) error {
 	if err := call(ctx, hooks); err != nil {
 		return err
 	}
-	s := n.servers[a.Name]
+	s := n.callees[a.Name]
 	if s == nil {
 		return nil
 	}
@@ -81,7 +81,7 @@ func (n *Node) becomeActive(ctx context.Context, a *instance) error {
 // becomePassive waits until no call runs for the leader any more, and then calls
 // the hooks.
 func (n *Node) becomePassive(ctx context.Context, a *instance) error {
-	if s := n.servers[a.Name]; s != nil {
+	if s := n.callees[a.Name]; s != nil {
 		s.Yield(ctx)
 	}
 	return call(ctx, a.Hooks.Passive)
@@ -90,7 +90,7 @@ func (n *Node) becomePassive(ctx context.Context, a *instance) error {
 // endApp ends the calls of an app, within half of the time that there is, and
 // then calls the hooks.
 func (n *Node) endApp(ctx context.Context, a *instance) error {
-	if s := n.servers[a.Name]; s != nil {
+	if s := n.callees[a.Name]; s != nil {
 		bounded, cancel := context.WithTimeout(ctx, a.HookTimeout/2)
 		s.Close(bounded)
 		cancel()

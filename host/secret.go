@@ -81,13 +81,14 @@ func (d *dataDir) secret() (string, error) {
 
 // writeLogin stores how the commands on this machine reach the node.
 func (n *Node) writeLogin() error {
-	if n.server == nil || n.data == nil {
+	if n.cfg.external() || n.data == nil {
 		return nil
 	}
-	l := CLILogin{Platform: n.cfg.Platform, Node: n.cfg.Node, URLs: append([]string{n.server.ClientURL()}, n.cfg.Peers...)}
-	l.User, l.Password = n.server.Login(bus.RoleCLI, n.cfg.Node)
-	l.InboxPrefix = bus.InboxPrefix(bus.RoleCLI, n.cfg.Node)
-	l.TLS = LoginTLS(n.cfg.Embedded.TLS)
+	urls, auth := n.servers(bus.RoleCLI, n.cfg.Node)
+	l := CLILogin{
+		Platform: n.cfg.Platform, Node: n.cfg.Node, URLs: urls, User: auth.User, Password: auth.Password,
+		InboxPrefix: bus.InboxPrefix(bus.RoleCLI, n.cfg.Node), TLS: LoginTLS(auth.TLS),
+	}
 	body, err := json.MarshalIndent(l, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write login: %w", err)

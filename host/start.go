@@ -40,7 +40,7 @@ func (n *Node) start(ctx context.Context, p *parts) error {
 // connections.
 func (n *Node) startServer(ctx context.Context, p *parts) error {
 	if n.cfg.Embedded == nil {
-		return nil
+		return n.writeLogin()
 	}
 	secret := ""
 	if n.cfg.Embedded.Secret == "" {
@@ -99,14 +99,7 @@ func (n *Node) startGuard(ctx context.Context, p *parts) error {
 
 // connect makes the one connection and opens the two streams.
 func (n *Node) connect(ctx context.Context, p *parts) error {
-	cfg := n.cfg.NATS
-	cfg.Name, cfg.Logger = "gchost "+n.cfg.Platform+"/"+n.cfg.Node, n.log
-	if n.server != nil {
-		cfg.InProcess = n.server
-		cfg.Auth = bus.Auth{}
-		cfg.Auth.User, cfg.Auth.Password = n.server.Login(bus.RoleNode, n.cfg.Node)
-	}
-	conn, err := bus.Dial(ctx, cfg)
+	conn, err := n.dial(ctx, p.failed)
 	if err != nil {
 		return err
 	}
@@ -119,7 +112,12 @@ func (n *Node) connect(ctx context.Context, p *parts) error {
 		}
 		return nil
 	})
-	if n.server != nil {
+	if n.cfg.Join != nil {
+		if err := n.checkVoters(conn); err != nil {
+			return err
+		}
+	}
+	if !n.cfg.external() {
 		return n.openRecords(ctx, p, conn)
 	}
 	ctx, cancel := context.WithTimeout(ctx, externalWait)
@@ -134,6 +132,22 @@ func (n *Node) connect(ctx context.Context, p *parts) error {
 	return n.openRecords(ctx, p, conn)
 }
 
+// dial makes the connection: to the server of this process, to those of other
+// nodes, or to an existing NATS.
+func (n *Node) dial(ctx context.Context, failed <-chan struct{}) (*bus.Conn, error) {
+	cfg := n.cfg.NATS
+	cfg.Name, cfg.Logger = "gchost "+n.cfg.Platform+"/"+n.cfg.Node, n.log
+	if n.cfg.Join != nil {
+		return n.dialVoters(ctx, cfg, failed)
+	}
+	if n.server != nil {
+		cfg.InProcess = n.server
+		cfg.Auth = bus.Auth{}
+		cfg.Auth.User, cfg.Auth.Password = n.server.Login(bus.RoleNode, n.cfg.Node)
+	}
+	return bus.Dial(ctx, cfg)
+}
+
 // openRecords opens both streams. In a new cluster it waits, for as long as it
 // takes, until a majority of the servers has found together.
 func (n *Node) openRecords(ctx context.Context, p *parts, conn *bus.Conn) error {
@@ -144,10 +158,10 @@ func (n *Node) openRecords(ctx context.Context, p *parts, conn *bus.Conn) error 
 	defer cancel()
 	waiting.Go(func() { n.noteWaiting(ctx, p.failed, cancel) })
 	var err error
-	if n.sessions, err = bus.OpenRecords(ctx, conn, n.replicated(n.names.Sessions())); err != nil {
+	if n.sessions, err = bus.OpenRecords(ctx, conn, n.first(n.names.Sessions())); err != nil {
 		return err
 	}
-	n.records, err = bus.OpenRecords(ctx, conn, n.replicated(n.names.Records()))
+	n.records, err = bus.OpenRecords(ctx, conn, n.first(n.names.Records()))
 	return err
 }
 
@@ -156,19 +170,31 @@ const maxReplicas = 3
 
 // replicated asks for all replicas that the embedded cluster can have from the
 // first moment: a stream that is made while not all servers have found together
-// would have fewer, and a fault before it has grown would stop it.
+// would have fewer, and a fault before it has grown would stop it. A joined node
+// asks for as many as the sessions have.
 func (n *Node) replicated(cfg bus.RecordsConfig) bus.RecordsConfig {
 	cfg.Replicas = n.replicas()
 	return cfg
 }
 
-// replicas asks for all replicas that an embedded cluster can have; 0 leaves it
-// to the servers of an existing NATS.
+// replicas is 0 where the number is left to the servers of an existing NATS.
 func (n *Node) replicas() int {
-	if n.server == nil {
-		return 0
+	switch {
+	case n.server != nil:
+		return min(maxReplicas, n.server.State().Voters)
+	case n.cfg.Join != nil && n.sessions != nil:
+		return n.sessions.Replicas()
 	}
-	return min(maxReplicas, n.server.State().Voters)
+	return 0
+}
+
+// first is replicated for the two streams that a platform begins with. A joined
+// node does not know how many servers there are, so it leaves the making to
+// those that do.
+func (n *Node) first(cfg bus.RecordsConfig) bus.RecordsConfig {
+	cfg = n.replicated(cfg)
+	cfg.Existing = n.cfg.Join != nil
+	return cfg
 }
 
 // noteWaiting says once in a while what is waited for, and ends the wait when a
@@ -179,6 +205,10 @@ func (n *Node) noteWaiting(ctx context.Context, failed <-chan struct{}, cancel c
 	for {
 		select {
 		case <-tick.C:
+			if n.cfg.Join != nil {
+				n.log.Warn("waiting for the voters of the platform: for a majority of them, and for its first start")
+				continue
+			}
 			st := n.serverState()
 			n.log.Warn("waiting for a majority of the servers", "voters", st.Voters, "up", st.PeersUp, "meta_leader", st.MetaLeader)
 		case <-failed:
@@ -208,11 +238,22 @@ func (n *Node) ClientURL() string {
 	return ""
 }
 
-// Login derives a login for the embedded server; empty with an existing NATS.
+// Login derives a login for the embedded servers; empty with an existing NATS.
 func (n *Node) Login(role bus.Role, id string) (user, password string, err error) {
-	if n.server == nil {
+	if n.cfg.external() {
 		return "", "", fmt.Errorf("%w: the platform uses an existing NATS", pluginapi.ErrInvalid)
 	}
-	user, password = n.server.Login(role, id)
-	return user, password, nil
+	_, auth := n.servers(role, id)
+	return auth.User, auth.Password, nil
+}
+
+// servers says how another process of this machine reaches the embedded
+// servers, this node's first, and logs in there.
+func (n *Node) servers(role bus.Role, id string) (urls []string, auth bus.Auth) {
+	if n.cfg.Join != nil {
+		return n.cfg.Join.URLs(), n.cfg.Join.Auth(role, id)
+	}
+	auth.User, auth.Password = n.server.Login(role, id)
+	auth.TLS = bus.TLS(n.cfg.Embedded.TLS)
+	return append([]string{n.server.ClientURL()}, n.cfg.Peers...), auth
 }

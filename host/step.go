@@ -94,7 +94,7 @@ func (n *Node) runStep(ctx context.Context, a *instance, e core.Run) error {
 
 func (n *Node) startBackend(ctx context.Context, a *instance) error {
 	n.cfg.Figures.BackendStarted(a.Name)
-	err := guarded(func() error { return a.Backend.Start(ctx) })
+	err := guarded(func() error { return a.Backend.Start(n.withAccess(ctx, a.Name)) })
 	if err != nil {
 		n.cfg.Figures.BackendFailed(a.Name)
 	}

@@ -15,7 +15,7 @@ const placeEvery = 3 * time.Second
 // apps, as long as this node is the controller: when that node dies, its leases
 // can then be revoked without waiting for an election of the streams too.
 func (n *Node) placeStreams(ctx context.Context) {
-	if n.cfg.Embedded == nil || n.cfg.Embedded.Cluster == nil {
+	if n.cfg.external() || n.server != nil && n.cfg.Embedded.Cluster == nil {
 		return
 	}
 	tick := time.NewTicker(placeEvery)

@@ -24,14 +24,14 @@ type watchmanStore struct {
 }
 
 func (n *Node) watchmanStore() watchmanStore {
-	if n.server == nil {
+	if n.cfg.external() {
 		return watchmanStore{URLs: n.cfg.NATS.URLs, Auth: n.cfg.NATS.Auth}
 	}
-	s := watchmanStore{URLs: n.cfg.Peers, InboxPrefix: bus.InboxPrefix(bus.RoleGuard, n.cfg.Node)}
-	s.Auth.User, s.Auth.Password = n.server.Login(bus.RoleGuard, n.cfg.Node)
-	t := n.cfg.Embedded.TLS
-	s.Auth.TLS = bus.TLS{CA: t.CA, Cert: t.Cert, Key: t.Key}
-	return s
+	urls, auth := n.servers(bus.RoleGuard, n.cfg.Node)
+	if n.server != nil {
+		urls = n.cfg.Peers // this node's own server is dead when the guard acts
+	}
+	return watchmanStore{URLs: urls, Auth: auth, InboxPrefix: bus.InboxPrefix(bus.RoleGuard, n.cfg.Node)}
 }
 
 func (n *Node) guardLog() string {

@@ -19,6 +19,16 @@ const (
 	envRun      = "GCHOST_RUN"      // tells this run from an earlier one of the same instance
 )
 
+// Variables that the host gives to the service where there is an access; the
+// user's go over them.
+const (
+	envURL      = "GCHOST_APP_NATS_URL" // one or more, with commas between
+	envUser     = "GCHOST_APP_NATS_USER"
+	envPassword = "GCHOST_APP_NATS_PASSWORD"
+	envCA       = "GCHOST_APP_NATS_CA" // absent without TLS
+	envBucket   = "GCHOST_APP_KV_BUCKET"
+)
+
 // ownVariable says whether a variable is the host's to set.
 func ownVariable(key string) bool {
 	switch key {
@@ -28,11 +38,23 @@ func ownVariable(key string) bool {
 	return false
 }
 
-// hostOnly says whether systemd meant a variable for the host alone. A service
-// that got it would speak to systemd in the host's name.
+// accessVariable says whether a variable tells how to reach the app's data. In
+// the host's own environment it is about the app of an outer host.
+func accessVariable(key string) bool {
+	switch key {
+	case envURL, envUser, envPassword, envCA, envBucket:
+		return true
+	}
+	return false
+}
+
+// hostOnly says whether a variable was meant for the host alone: by systemd, to
+// which a service would speak in the host's name, or because it is a secret
+// that opens more than the service's app.
 func hostOnly(key string) bool {
 	switch key {
-	case "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES":
+	case "GCHOST_CLUSTER__SECRET", "GCHOST_NATS__PASSWORD", "GCHOST_NATS__TOKEN",
+		"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES":
 		return true
 	}
 	return false
@@ -43,12 +65,19 @@ func instanceName(in pluginapi.Instance) string {
 	return in.Platform + "." + in.Node + "." + in.App
 }
 
-// environ is the environment of a child: the host's, the user's, ours.
-func environ(user []string, in *pluginapi.Instance, lease *pluginapi.Lease, runMark string) []string {
+// environ is the environment of a child: the host's, the way to the app's data,
+// the user's, ours.
+func environ(user []string, in *pluginapi.Instance, access *pluginapi.Access, lease *pluginapi.Lease, runMark string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(e string) bool {
 		key, _, _ := strings.Cut(e, "=")
-		return ownVariable(key) || hostOnly(key)
+		return ownVariable(key) || accessVariable(key) || hostOnly(key)
 	})
+	if access != nil {
+		env = append(env, envURL+"="+strings.Join(access.URLs, ","), envUser+"="+access.User, envPassword+"="+access.Password, envBucket+"="+access.Bucket)
+		if access.CA != "" {
+			env = append(env, envCA+"="+access.CA)
+		}
+	}
 	env = append(env, user...)
 	if in != nil {
 		env = append(env, envPlatform+"="+in.Platform, envNode+"="+in.Node, envApp+"="+in.App,

@@ -43,6 +43,7 @@ type ProcessBackend struct {
 	run      *run   // nil when nothing runs
 	out      *output
 	lease    *pluginapi.Lease
+	access   *pluginapi.Access
 	status   string
 	message  string
 	main     *os.Process // nil when there is no main process
@@ -176,9 +177,12 @@ func (p *ProcessBackend) claimStart(ctx context.Context) (r *run, mine bool) {
 	if p.run != nil { // it left something behind; the new one kills it first
 		p.run.cage.leave()
 	}
-	p.lease = nil
+	p.lease, p.access = nil, nil
 	if ok {
 		p.lease = &lease
+	}
+	if access, ok := pluginapi.AccessFrom(ctx); ok {
+		p.access = &access
 	}
 	p.drainFailed()
 	p.status, p.message, p.launches, p.exited = pluginapi.StatusStarting, "", 0, false

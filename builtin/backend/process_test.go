@@ -187,10 +187,12 @@ func TestGraceOfTheGroup(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	t.Setenv("GCHOST_EPOCH", "1") // of an outer host: must not be passed on
 	t.Setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+	t.Setenv("GCHOST_CLUSTER__SECRET", "of the whole cluster")
+	t.Setenv("GCHOST_APP_NATS_CA", "of an outer host")
 	t.Setenv("GCTEST_HOST", "host")
 	t.Setenv("GCTEST_BOTH", "host")
 	cfg := actor(t, "env")
-	cfg.Env = append(cfg.Env, "GCTEST_BOTH=user")
+	cfg.Env = append(cfg.Env, "GCTEST_BOTH=user", "GCHOST_APP_NATS_USER=the user's own")
 	lines := hearing(&cfg)
 	p := NewProcess(cfg)
 	t.Cleanup(func() { mustStop(t, p) })
@@ -200,6 +202,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	valid := func() bool { return true }
 	ctx := pluginapi.WithLease(t.Context(), pluginapi.Lease{Epoch: 42, Valid: valid})
+	ctx = pluginapi.WithAccess(ctx, pluginapi.Access{URLs: []string{"nats://a:1", "nats://b:2"}, User: "app.web", Password: "pw", Bucket: "gc_4_shop_web"})
 	if err := p.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -211,6 +214,8 @@ func TestEnvironment(t *testing.T) {
 	for key, want := range map[string]string{
 		"GCHOST_PLATFORM": "shop", "GCHOST_NODE": "n1", "GCHOST_APP": "web", "GCHOST_EPOCH": "42",
 		"GCHOST_INSTANCE": "shop.n1.web", "GCTEST_HOST": "host", "GCTEST_BOTH": "user", "NOTIFY_SOCKET": "",
+		"GCHOST_APP_NATS_URL": "nats://a:1,nats://b:2", "GCHOST_APP_NATS_USER": "the user's own", "GCHOST_APP_NATS_PASSWORD": "pw",
+		"GCHOST_APP_KV_BUCKET": "gc_4_shop_web", "GCHOST_APP_NATS_CA": "", "GCHOST_CLUSTER__SECRET": "",
 	} {
 		if got[key] != want {
 			t.Errorf("%s is %q, not %q", key, got[key], want)

@@ -123,7 +123,7 @@ func (p *ProcessBackend) restart(ctx context.Context) error {
 func (r *run) environ() []string {
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
-	return environ(r.cfg.Env, r.p.bound, r.p.lease, r.mark)
+	return environ(r.cfg.Env, r.p.bound, r.p.access, r.p.lease, r.mark)
 }
 
 func (p *ProcessBackend) currentLease() *pluginapi.Lease {

@@ -40,8 +40,9 @@ type NATSConfig struct {
 }
 
 // ClusterConfig is the host's own NATS server and the others that it forms a
-// cluster with.
+// cluster with; or, with Join, the servers of other hosts in its place.
 type ClusterConfig struct {
+	Join       []string     `key:"join"`
 	Listen     string       `key:"listen"`
 	Routes     string       `key:"routes"`
 	Mesh       string       `key:"mesh"`
@@ -131,6 +132,9 @@ type HooksConfig struct {
 
 // External says whether the platform uses a NATS that somebody else runs.
 func (c Config) External() bool { return c.NATS.URL != "" }
+
+// Joins says whether the host is a client of the servers of other hosts.
+func (c Config) Joins() bool { return len(c.Cluster.Join) > 0 }
 
 // Secret is a text that is never printed by accident.
 type Secret string

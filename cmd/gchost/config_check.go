@@ -140,7 +140,7 @@ func (c Config) Advice() (out []string) {
 	if c.External() && c.LeaseTTL < ttlExternal {
 		out = append(out, fmt.Sprintf("lease_ttl: %s with an existing NATS: a stock server needs up to 8 s to find a new stream leader, and leases that end before that change hands for nothing; the default is %s", short(c.LeaseTTL), short(ttlExternal)))
 	}
-	if !c.External() && c.Cluster.Raft == "wan" && c.LeaseTTL < ttlExternal {
+	if !c.External() && !c.Joins() && c.Cluster.Raft == "wan" && c.LeaseTTL < ttlExternal {
 		out = append(out, fmt.Sprintf("lease_ttl: %s with cluster.raft wan: its servers need up to 9 s to find a new stream leader; give %s or more", short(c.LeaseTTL), short(ttlExternal)))
 	}
 	return out

@@ -101,12 +101,14 @@ func (c *Config) fill(m Machine) {
 	ttl := ttlEmbedded
 	if c.External() {
 		ttl = ttlExternal
-	} else {
+	} else if !c.Joins() {
 		setTo(&c.Cluster.Listen, "127.0.0.1:4222")
 	}
 	setTo(&c.LeaseTTL, ttl)
 	setTo(&c.Heartbeat, c.LeaseTTL/4)
-	setTo(&c.Cluster.Mesh, portAfter(c.Cluster.Routes))
+	if !c.Joins() {
+		setTo(&c.Cluster.Mesh, portAfter(c.Cluster.Routes))
+	}
 	for i := range c.Cluster.Peers {
 		p := &c.Cluster.Peers[i]
 		setTo(&p.Mesh, portAfter(p.Routes))

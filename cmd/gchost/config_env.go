@@ -57,7 +57,8 @@ func ownVariables() []string {
 // notConfig lists the variables of hooks and services that are no settings, so
 // that a gchost command which one of them runs does not stumble over them.
 func notConfig() []string {
-	return []string{"GCHOST_APP", "GCHOST_EPOCH", "GCHOST_INSTANCE", "GCHOST_RUN", "GCHOST_HOOK", "GCHOST_LEADER", "GCHOST_MEMBER", "GCHOST_MEMBER_ADDRESS"}
+	return []string{"GCHOST_APP", "GCHOST_EPOCH", "GCHOST_INSTANCE", "GCHOST_RUN", "GCHOST_HOOK", "GCHOST_LEADER", "GCHOST_MEMBER", "GCHOST_MEMBER_ADDRESS",
+		"GCHOST_APP_NATS_URL", "GCHOST_APP_NATS_USER", "GCHOST_APP_NATS_PASSWORD", "GCHOST_APP_NATS_CA", "GCHOST_APP_KV_BUCKET"}
 }
 
 // oldVariables are the variables without our prefix that are read too; the ones
@@ -124,8 +125,8 @@ func unknownVariable(name string) Fault {
 			return f
 		}
 	}
-	if strings.HasPrefix(name, "GCHOST_APPS") || strings.HasPrefix(name, "GCHOST_CLUSTER__PEERS") {
-		f.Text = "apps and peers are set in the file only"
+	if strings.HasPrefix(name, "GCHOST_APPS") || strings.HasPrefix(name, "GCHOST_CLUSTER__PEERS") || strings.HasPrefix(name, "GCHOST_CLUSTER__JOIN") {
+		f.Text = "apps, peers and join are set in the file only"
 		return f
 	}
 	lower := make([]string, 0, len(names))

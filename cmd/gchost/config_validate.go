@@ -49,7 +49,12 @@ func (c Config) Validate() error {
 		k.unused(c.Cluster)
 	} else {
 		k.noNATS(c.NATS)
-		k.cluster(c)
+		k.secretAndFiles(c.Cluster)
+		if c.Joins() {
+			k.join(c.Cluster)
+		} else {
+			k.cluster(c)
+		}
 	}
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")

@@ -42,7 +42,7 @@ func (k *checker) unused(c ClusterConfig) {
 		key string
 		set bool
 	}{
-		{"listen", c.Listen != ""}, {"routes", c.Routes != ""}, {"mesh", c.Mesh != ""}, {"peers", len(c.Peers) > 0},
+		{"join", len(c.Join) > 0}, {"listen", c.Listen != ""}, {"routes", c.Routes != ""}, {"mesh", c.Mesh != ""}, {"peers", len(c.Peers) > 0},
 		{"secret", c.Secret != ""}, {"secret_file", c.SecretFile != ""}, {"tls", c.TLS != TLSConfig{}},
 		{"raft", c.Raft != Defaults().Cluster.Raft},
 	} {
@@ -67,11 +67,8 @@ func (k *checker) noNATS(n NATSConfig) {
 	}
 }
 
-// cluster checks the embedded server.
-func (k *checker) cluster(c Config) {
-	cl := c.Cluster
-	k.hostPort("cluster.listen", cl.Listen, 0)
-	k.oneOf("cluster.raft", cl.Raft, "lan", "wan")
+// secretAndFiles checks what voters and the hosts that join them both have.
+func (k *checker) secretAndFiles(cl ClusterConfig) {
 	k.file("cluster.secret_file", cl.SecretFile)
 	k.tls("cluster.tls", cl.TLS)
 	switch {
@@ -80,6 +77,16 @@ func (k *checker) cluster(c Config) {
 	case cl.Secret != "" && len(cl.Secret) < minSecret:
 		k.fault("cluster.secret", "has %d bytes: give %d or more, from \"openssl rand -hex 32\" say", len(cl.Secret), minSecret)
 	}
+}
+
+// cluster checks the embedded server.
+func (k *checker) cluster(c Config) {
+	cl := c.Cluster
+	if cl.Join != nil {
+		k.fault("cluster.join", "is empty: name the voters, or leave it out for a server of this host's own")
+	}
+	k.hostPort("cluster.listen", cl.Listen, 0)
+	k.oneOf("cluster.raft", cl.Raft, "lan", "wan")
 	if t := cl.TLS; t != (TLSConfig{}) && (t.CA == "" || t.Cert == "" || t.Key == "") {
 		k.fault("cluster.tls", "ca, cert and key belong together: give all three or none")
 	}

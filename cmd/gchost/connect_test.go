@@ -101,3 +101,47 @@ func TestConnect(t *testing.T) {
 		t.Errorf("app: %+v, %v", app, err)
 	}
 }
+
+// What any node may answer is asked of the host of this machine; when that one
+// does not run, of any.
+func TestOwnHostAnswers(t *testing.T) {
+	dataDir, host := serve(t)
+	names, err := bus.NewNames("prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := func(subject, node string) (cancel func()) {
+		p := platformOf("healthy")
+		p.status.Node = node
+		cancel, err := host.Subscribe(subject, "", func(m bus.Message) {
+			if err := m.Respond(control.Serve(context.Background(), &fakeNode{p, node}, "status", m.Data)); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cancel
+	}
+	defer answer(names.ControlAny("status"), "n2")()
+	own := answer(names.ControlNode("n1", "status"), "n1")
+	cfg, origins, err := load(t, "", nil, map[string]string{"data_dir": dataDir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := connect(t.Context(), cfg, origins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, want := range []string{"n1", "n2"} {
+		if s, err := control.NewClient(conn).Status(t.Context()); err != nil || s.Node != want {
+			t.Errorf("%s answers, %v; want %s", s.Node, err, want)
+		}
+		own()
+	}
+}

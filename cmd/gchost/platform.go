@@ -35,9 +35,13 @@ func newPlatform(cfg Config, log *slog.Logger) (*cluster.Platform, error) {
 	if guardSupported {
 		opts = append(opts, cluster.WithGuard(self, "guard"))
 	}
-	if cfg.External() {
+	switch {
+	case cfg.External():
 		opts = append(opts, externalOptions(cfg.NATS)...)
-	} else {
+	case cfg.Joins():
+		c := cfg.Cluster
+		opts = append(opts, cluster.WithJoin(cluster.JoinConfig{Servers: c.Join, Secret: c.Secret.Reveal(), TLS: cluster.EmbeddedTLS(c.TLS)}))
+	default:
 		opts = append(opts, cluster.WithEmbedded(embeddedConfig(cfg)), cluster.WithPeers(peerURLs(cfg.Cluster)...))
 	}
 	p, err := cluster.NewPlatform(cfg.Platform, cfg.Node, cfg.NATS.URL, opts...)

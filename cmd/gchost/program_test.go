@@ -102,18 +102,20 @@ func TestAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, platform, err := address(cfg, origins)
-	if err != nil || platform != "prod" || !slices.Equal(got.URLs, []string{"tls://10.0.0.1:4222", "tls://10.0.0.2:4222"}) || got.InboxPrefix != "_INBOX_cli_n1" ||
+	to, err := address(cfg, origins)
+	got := to.bus
+	if err != nil || to.platform != "prod" || to.node != "n1" || !slices.Equal(got.URLs, []string{"tls://10.0.0.1:4222", "tls://10.0.0.2:4222"}) || got.InboxPrefix != "_INBOX_cli_n1" ||
 		got.Auth != (bus.Auth{User: "cli.n1", Password: "pw", TLS: bus.TLS{CA: "/ca", Cert: "/c", Key: "/k"}}) {
-		t.Errorf("embedded: %+v, %q, %v", got, platform, err)
+		t.Errorf("embedded: %+v, %v", to, err)
 	}
 	cfg, origins, err = load(t, "platform: prod\nnats: {url: 'nats://a, nats://b', creds: /creds, tls: {ca: /ca}}", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, platform, err = address(cfg, origins)
-	if err != nil || platform != "prod" || !slices.Equal(got.URLs, []string{"nats://a", "nats://b"}) || got.Auth != (bus.Auth{CredsFile: "/creds", TLS: bus.TLS{CA: "/ca"}}) {
-		t.Errorf("external: %+v, %q, %v", got, platform, err)
+	to, err = address(cfg, origins)
+	got = to.bus
+	if err != nil || to.platform != "prod" || to.node != "" || !slices.Equal(got.URLs, []string{"nats://a", "nats://b"}) || got.Auth != (bus.Auth{CredsFile: "/creds", TLS: bus.TLS{CA: "/ca"}}) {
+		t.Errorf("external: %+v, %v", to, err)
 	}
 }
 

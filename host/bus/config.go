@@ -48,6 +48,7 @@ type Config struct {
 	Auth           Auth
 	InboxPrefix    string        // where answers are received, without the last dot; "": anywhere. See InboxPrefix
 	ConnectTimeout time.Duration // 0: 5 s; bounds Dial as a whole
+	PingInterval   time.Duration // 0: 1 s; a server that leaves two pings unanswered is given up at the third
 	Logger         *slog.Logger  // nil: no log
 }
 
@@ -55,6 +56,9 @@ type Config struct {
 func (cfg Config) withDefaults() Config {
 	if cfg.ConnectTimeout <= 0 {
 		cfg.ConnectTimeout = DefaultConnectTimeout
+	}
+	if cfg.PingInterval <= 0 {
+		cfg.PingInterval = defaultPingInterval
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -63,7 +63,7 @@ func (c *Conn) options() []nats.Option {
 		nats.ReconnectJitter(reconnectWait, reconnectWait),
 		nats.ReconnectBufSize(-1), // what was written for an old state of the world must not be sent into a new one
 		nats.IgnoreAuthErrorAbort(),
-		nats.PingInterval(pingInterval),
+		nats.PingInterval(c.cfg.PingInterval),
 		nats.MaxPingsOutstanding(2),
 		nats.FlusherTimeout(writeTimeout),
 		nats.ReconnectOnFlusherError(),

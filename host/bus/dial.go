@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	pingInterval  = time.Second            // a silent server is given up after two pings
-	reconnectWait = 50 * time.Millisecond  // between two rounds over all servers, plus jitter
-	writeTimeout  = 3 * time.Second        // a write that takes longer ends the connection
-	roundWait     = 100 * time.Millisecond // between two rounds of Dial, plus jitter
+	defaultPingInterval = time.Second
+	reconnectWait       = 50 * time.Millisecond  // between two rounds over all servers, plus jitter
+	writeTimeout        = 3 * time.Second        // a write that takes longer ends the connection
+	roundWait           = 100 * time.Millisecond // between two rounds of Dial, plus jitter
 )
 
 // Dial connects to one of the servers and keeps the connection: when it breaks
@@ -31,7 +31,8 @@ const (
 // # Errors
 //
 // [pluginapi.ErrInvalid] for a mistake in the config. Otherwise the error says
-// of each server what went wrong and how to mend it.
+// of each server what went wrong and how to mend it; it is ErrRefused when all
+// servers have refused for good, so that trying again cannot help.
 func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	cfg = cfg.withDefaults()
 	servers, err := cfg.servers()
@@ -89,11 +90,22 @@ func dialRounds(ctx context.Context, cfg Config, servers []string, opts []nats.O
 				break
 			}
 		}
-		if hopeless || !pause(ctx, roundWait, roundWait) {
+		if hopeless {
+			return nil, turnedAway{errors.Join(problems...)}
+		}
+		if !pause(ctx, roundWait, roundWait) {
 			return nil, errors.Join(problems...)
 		}
 	}
 }
+
+// turnedAway is an ErrRefused that says only why.
+type turnedAway struct{ error }
+
+func (t turnedAway) Unwrap() error { return t.error }
+
+// Is makes it an ErrRefused.
+func (t turnedAway) Is(target error) bool { return target == ErrRefused }
 
 // pause waits for d plus a random part of jitter. It is false when ctx ended.
 func pause(ctx context.Context, d, jitter time.Duration) bool {

@@ -30,9 +30,20 @@ type wanted struct {
 // long as JetStream is not able to say, until ctx ends. It settles to the same
 // stream when several do it at once.
 func (s stream) ensure(ctx context.Context, w wanted) (streamInfo, error) {
+	return untilTold(ctx, func(ctx context.Context) (streamInfo, error) { return s.ensureOnce(ctx, w) })
+}
+
+// await waits until somebody has made the stream.
+func (s stream) await(ctx context.Context) error {
+	_, err := untilTold(ctx, s.tryInfo)
+	return err
+}
+
+// untilTold asks again and again until JetStream has an answer, or ctx ends.
+func untilTold(ctx context.Context, ask func(context.Context) (streamInfo, error)) (streamInfo, error) {
 	wait := openWait
 	for {
-		in, err := s.ensureOnce(ctx, w)
+		in, err := ask(ctx)
 		if err == nil {
 			return in, nil
 		}
@@ -94,18 +105,19 @@ func (s stream) grow(ctx context.Context, wanted int) (replicas int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	var config map[string]json.RawMessage
-	var have struct {
-		Replicas int `json:"num_replicas"`
+	have, err := in.replicas()
+	if err != nil {
+		return 0, err
 	}
-	if err := errors.Join(json.Unmarshal(in.Config, &config), json.Unmarshal(in.Config, &have)); err != nil {
+	var config map[string]json.RawMessage
+	if err := json.Unmarshal(in.Config, &config); err != nil {
 		return 0, asUnknown(fmt.Errorf("config of stream %s cannot be read: %w", s.name, err))
 	}
 	if in.Cluster.Name == "" { // a single server
-		return have.Replicas, nil
+		return have, nil
 	}
 	for _, n := range replicaChoices(wanted) {
-		if n <= have.Replicas {
+		if n <= have {
 			break
 		}
 		config["num_replicas"] = json.RawMessage(fmt.Sprint(n))
@@ -116,8 +128,19 @@ func (s stream) grow(ctx context.Context, wanted int) (replicas int, err error) 
 		case err == nil:
 			return n, nil
 		case !isAPI(err, codeNoPeers):
-			return have.Replicas, err
+			return have, err
 		}
+	}
+	return have, nil
+}
+
+// replicas is how many replicas the stream is configured to have.
+func (in streamInfo) replicas() (int, error) {
+	var have struct {
+		Replicas int `json:"num_replicas"`
+	}
+	if err := json.Unmarshal(in.Config, &have); err != nil {
+		return 0, asUnknown(fmt.Errorf("config of the stream cannot be read: %w", err))
 	}
 	return have.Replicas, nil
 }

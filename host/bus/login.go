@@ -14,6 +14,7 @@ const (
 	RoleNode  Role = "node"  // a host: everything of its platform
 	RoleGuard Role = "guard" // a guard: release its own node's session
 	RoleCLI   Role = "cli"   // gchost's commands: control requests only
+	RoleApp   Role = "app"   // the service of the app that the id names: its app's data, and calls
 )
 
 // Login derives user and password of a connection from the cluster secret. The

@@ -127,6 +127,9 @@ func (n Names) PlatformDead() string { return n.root() + "dead" }
 // PlatformDeadStream is the name of the stream of the platform's dead letters.
 func (n Names) PlatformDeadStream() string { return "gc_platformdead_" + n.platform }
 
+// AnyCall matches the calls to every app.
+func (n Names) AnyCall() string { return n.root() + "a.*.rpc.>" }
+
 // App returns the names of one app.
 //
 // # Errors
@@ -197,4 +200,5 @@ type RecordsConfig struct {
 	Subject   string // records live on Subject + "." + key
 	Republish string // each stored record is published again on Republish + "." + key
 	Replicas  int    // 0 means min(3, servers)
+	Existing  bool   // wait until somebody else has made the stream
 }

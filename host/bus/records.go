@@ -31,10 +31,11 @@ type Record struct {
 // compare-and-set, never deleted, never expired. Its methods may be called at
 // the same time.
 type Records struct {
-	s       stream
-	cfg     RecordsConfig
-	created time.Time
-	kind    kind
+	s        stream
+	cfg      RecordsConfig
+	created  time.Time
+	kind     kind
+	replicas int // as of the opening
 
 	mu       sync.Mutex
 	watchers map[string]*watcher // by pattern
@@ -42,8 +43,9 @@ type Records struct {
 
 // OpenRecords creates the stream, or checks that the existing one has all
 // settings that matter, and raises its replicas when there are more servers now
-// (see Grow). While JetStream is electing its leader it tries again until ctx
-// ends. Any number of nodes may do this at once.
+// (see Grow). While JetStream is electing its leader, or the stream is still to be
+// made by another one (Existing), it tries again until ctx ends. Any number of
+// nodes may do this at once.
 //
 // # Errors
 //
@@ -55,12 +57,22 @@ func OpenRecords(ctx context.Context, c *Conn, cfg RecordsConfig) (*Records, err
 		return nil, fmt.Errorf("open records: %w", err)
 	}
 	s := stream{c, cfg.Stream}
+	if cfg.Existing {
+		if err := s.await(ctx); err != nil {
+			return nil, fmt.Errorf("wait for records %s: %w", cfg.Stream, err)
+		}
+	}
 	in, err := s.ensure(ctx, wanted{cfg.config(), cfg.Replicas, cfg.verify})
 	if err != nil {
 		return nil, fmt.Errorf("open records %s: %w", cfg.Stream, err)
 	}
 	r := newRecords(s, cfg, in.Created, recordKind())
-	if _, err := r.Grow(ctx); err != nil {
+	if r.replicas, err = in.replicas(); err != nil {
+		return nil, fmt.Errorf("open records %s: %w", cfg.Stream, err)
+	}
+	if n, err := r.Grow(ctx); err == nil {
+		r.replicas = n
+	} else {
 		c.log.Debug("replicas of a stream could not be raised yet", "stream", cfg.Stream, "error", err)
 	}
 	return r, nil
@@ -80,6 +92,10 @@ func recordKind() kind { return kind{checkKey: checkKey} }
 func newRecords(s stream, cfg RecordsConfig, created time.Time, k kind) *Records {
 	return &Records{s: s, cfg: cfg, created: created, kind: k, watchers: map[string]*watcher{}}
 }
+
+// Replicas is how many replicas the stream had when it was opened, or was going
+// to have.
+func (r *Records) Replicas() int { return r.replicas }
 
 // Grow raises the stream's replicas when there are servers for more: to what
 // the config asks for, or to 3. It returns how many it has or is going to have.
@@ -237,6 +253,7 @@ type Leadership struct {
 type Replica struct {
 	Name    string // name of the server
 	Current bool   // it is online and has all changes
+	Silent  bool   // the leader has not heard of it for some time
 	Lag     uint64 // how many changes it is behind
 }
 
@@ -252,9 +269,21 @@ func (r *Records) Leader(ctx context.Context) (Leadership, error) {
 	}
 	out := Leadership{Leader: in.Cluster.Leader}
 	for _, p := range in.Cluster.Replicas {
-		out.Replicas = append(out.Replicas, Replica{Name: p.Name, Current: p.Current && !p.Offline, Lag: p.Lag})
+		out.Replicas = append(out.Replicas, Replica{Name: p.Name, Current: p.Current && !p.Offline, Silent: p.silent(), Lag: p.Lag})
 	}
 	return out, nil
+}
+
+// Servers counts the servers that hold the stream, and those of them that are up.
+func (l Leadership) Servers() (all, up int) {
+	all = 1 + len(l.Replicas)
+	up = all
+	for _, r := range l.Replicas {
+		if r.Silent {
+			up--
+		}
+	}
+	return all, up
 }
 
 // StepDownLeader lets the stream's leader give its role to the server named

@@ -34,16 +34,29 @@ type streamInfo struct {
 		Subjects map[string]uint64 `json:"subjects"`
 	} `json:"state"`
 	Cluster struct {
-		Name     string `json:"name"`
-		Leader   string `json:"leader"`
-		Replicas []struct {
-			Name    string `json:"name"`
-			Current bool   `json:"current"`
-			Offline bool   `json:"offline"`
-			Lag     uint64 `json:"lag"`
-		} `json:"replicas"`
+		Name     string        `json:"name"`
+		Leader   string        `json:"leader"`
+		Replicas []replicaInfo `json:"replicas"`
 	} `json:"cluster"`
 	Total int `json:"total"`
+}
+
+// replicaInfo is a copy of a stream as its leader sees it.
+type replicaInfo struct {
+	Name    string        `json:"name"`
+	Current bool          `json:"current"`
+	Offline bool          `json:"offline"`
+	Active  time.Duration `json:"active"` // since it was last heard; 0 also when it never was
+	Lag     uint64        `json:"lag"`
+}
+
+// silentAfter is above what heartbeats with stock timers take.
+const silentAfter = 3 * time.Second
+
+// silent says whether the leader has heard nothing for some time, or never. A
+// server that is killed counts as offline only after minutes.
+func (r replicaInfo) silent() bool {
+	return r.Offline || r.Active > silentAfter || r.Active == 0 && !r.Current
 }
 
 // stored is one message of a stream.

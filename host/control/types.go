@@ -9,6 +9,7 @@ import (
 // Words of [NATS].Mode.
 const (
 	ModeEmbedded = "embedded" // the host runs its own server
+	ModeClient   = "client"   // the host is a client of other hosts' servers
 	ModeExternal = "external" // the platform uses a NATS that somebody else runs
 )
 
@@ -53,9 +54,9 @@ type Session struct {
 
 // NATS is what carries the platform's records and messages.
 type NATS struct {
-	Mode      string            `json:"mode"`      // embedded or external
+	Mode      string            `json:"mode"`      // embedded, client or external
 	URL       string            `json:"url"`       // without user and password
-	Voters    int               `json:"voters"`    // servers that vote; 0 means unknown
+	Voters    int               `json:"voters"`    // servers that vote; as a client: that hold the streams, 3 at most; 0 means unknown
 	VotersUp  int               `json:"voters_up"` // of those, the ones that can be reached
 	RaftTuned bool              `json:"raft_tuned"`
 	Leaders   map[string]string `json:"leaders,omitempty"` // stream -> server that leads it; "" means none

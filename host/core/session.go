@@ -117,8 +117,16 @@ func (c *Core) seenSession(in Seen) {
 	if in.Key == c.cfg.Node {
 		c.toSession(election.Seen{Seq: in.Seq, Record: rec})
 	}
-	if in.Seq > 0 {
-		c.toWatch(election.SessionSeen{Node: in.Key, Seq: in.Seq, Record: rec})
+	if in.Seq == 0 {
+		return
+	}
+	over := c.watch.Over(c.now, rec.Holder())
+	c.toWatch(election.SessionSeen{Node: in.Key, Seq: in.Seq, Record: rec})
+	if !over && c.watch.Over(c.now, rec.Holder()) {
+		// The watch says so only of a session that it knew alive. This may be the
+		// first sight of one: of a node that this one does not observe.
+		c.dirty, c.all = true, true
+		c.freed()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,11 +40,20 @@ func (h *host) config() string {
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	say("platform: %s\nnode: %s\naddress: %s\ndata_dir: %s\nlease_ttl: %v", h.w.name, h.name, h.address(), h.dataPath(), h.w.o.ttl)
 	say("log: {format: json, level: debug}")
-	if h.w.o.external {
+	switch {
+	case h.w.o.external:
 		say("nats: {url: \"nats://127.0.0.1:%d\"}", natsPort)
-	} else {
+	case slices.Contains(h.w.joined(), h):
+		say("cluster:\n  secret: %s\n  join:", secret)
+		for _, o := range h.w.voters() {
+			say("    - %s", o.client())
+		}
+		if h.w.o.machines {
+			say("  tls: {ca: %s/ca.pem}", h.w.dir)
+		}
+	default:
 		say("cluster:\n  listen: %s\n  routes: %s\n  mesh: %s\n  secret: %s\n  peers:", h.client(), h.routes(), h.mesh(), secret)
-		for _, o := range h.w.hosts {
+		for _, o := range h.w.voters() {
 			if o.name != h.name {
 				say("    - {name: %s, routes: \"%s\", mesh: \"%s\", client: \"%s\"}", o.name, o.routes(), o.mesh(), o.client())
 			}
@@ -51,6 +61,9 @@ func (h *host) config() string {
 		if h.w.o.machines {
 			say("  tls: {ca: %[1]s/ca.pem, cert: %[1]s/cert.pem, key: %[1]s/key.pem}", h.w.dir)
 		}
+	}
+	if h.w.o.voters > 0 && slices.Contains(h.w.voters(), h) {
+		return b.String()
 	}
 	say("apps:")
 	for _, app := range h.w.o.apps {

@@ -17,6 +17,7 @@ import (
 // options say what a world is like.
 type options struct {
 	hosts    int           // default 3
+	voters   int           // the first hosts, with servers and no apps; the others join them; default: all have both
 	machines bool          // each host in a network of its own, with TLS between them; else all share one
 	ttl      time.Duration // default 3 s
 	apps     []string      // default web
@@ -102,6 +103,17 @@ func (w *world) host(name string) *host {
 	w.t.Fatalf("there is no host %q", name)
 	return nil
 }
+
+// voters are the hosts with a server of their own.
+func (w *world) voters() []*host {
+	if w.o.voters == 0 {
+		return w.hosts
+	}
+	return w.hosts[:w.o.voters]
+}
+
+// joined are the others.
+func (w *world) joined() []*host { return w.hosts[len(w.voters()):] }
 
 // others are the names of all hosts but one.
 func (w *world) others(name string) (out []string) {

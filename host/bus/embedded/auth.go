@@ -20,17 +20,11 @@ const (
 	appAccount    = "APP"
 )
 
-// rights are what a login may do.
-type rights struct {
-	account     string
-	permissions *server.Permissions
-	imports     []string // what a guest's account reaches of the app account
-}
-
 // gate checks logins and gives each the rights of its role.
 //
-// Guards and command lines are guests: they live in accounts of their own, a
-// guard in one for its id, that import a few subjects of the app account.
+// Guards, command lines and the services of apps are guests: they live in
+// accounts of their own, a guard in one for its id and a service in one for its
+// app, that import a few subjects of the app account.
 // Permissions alone would not hold them. A server checks the subject of a
 // message, not the subject for its reply, and answers as itself: with the
 // session of another node for the reply, the answer to a harmless request
@@ -58,8 +52,8 @@ func (g *gate) open(srv *server.Server) error {
 			return fmt.Errorf("export %s: %w", subject, err)
 		}
 	}
-	// A control request may be answered by several messages.
-	for _, subject := range g.control() {
+	// A control request, or a call, may be answered by several messages.
+	for _, subject := range append(g.control(), g.names.AnyCall()) {
 		if err := app.AddServiceExportWithResponse(subject, server.Streamed, nil); err != nil {
 			return fmt.Errorf("export %s: %w", subject, err)
 		}
@@ -107,55 +101,9 @@ func (g *gate) account(r rights) (*server.Account, error) {
 	if a == nil {
 		return nil, fmt.Errorf("register account %s: the server refused it", r.account)
 	}
-	for _, subject := range r.imports {
-		if err := a.AddServiceImport(g.guests[appAccount], subject, subject); err != nil {
-			return nil, fmt.Errorf("import %s to account %s: %w", subject, r.account, err)
-		}
+	if err := r.reach(g.guests[appAccount], a); err != nil {
+		return nil, err
 	}
 	g.guests[r.account] = a
 	return a, nil
-}
-
-// rights are what a role may do on this platform.
-func (g *gate) rights(role bus.Role, id string) (r rights, known bool) {
-	sessions := g.names.Sessions()
-	guest := func(account string, subjects ...string) rights {
-		return rights{account, &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: subjects},
-			Subscribe: &server.SubjectPermission{Allow: []string{bus.InboxPrefix(role, id) + ".>"}},
-		}, subjects}
-	}
-	switch role {
-	case bus.RoleNode:
-		deny := &server.SubjectPermission{Deny: g.denied()}
-		return rights{appAccount, &server.Permissions{Publish: deny}, nil}, true
-	case bus.RoleGuard:
-		return guest("GUARD_"+id,
-			sessions.Subject+"."+id,
-			"$JS.API.STREAM.MSG.GET."+sessions.Stream,
-			g.names.Hint("gone"),
-		), true
-	case bus.RoleCLI:
-		return guest("CLI", g.control()...), true
-	}
-	return rights{}, false
-}
-
-// control are the subjects of all control requests.
-func (g *gate) control() []string {
-	return []string{g.names.ControlAny(">"), g.names.ControlNode("*", ">")}
-}
-
-// denied is what not even a node may publish: what only the streams of records
-// themselves say to watchers, and the ways to take a record out of a stream.
-// Updating a stream stays allowed: replicas are raised by it.
-func (g *gate) denied() (subjects []string) {
-	for _, r := range []bus.RecordsConfig{g.names.Sessions(), g.names.Records()} {
-		subjects = append(subjects, r.Republish, r.Republish+".>",
-			"$JS.API.STREAM.DELETE."+r.Stream,
-			"$JS.API.STREAM.PURGE."+r.Stream,
-			"$JS.API.STREAM.RESTORE."+r.Stream,
-			"$JS.API.STREAM.MSG.DELETE."+r.Stream)
-	}
-	return subjects
 }

@@ -54,7 +54,7 @@ func TestLoginsRefused(t *testing.T) {
 		nc.Close()
 		t.Error("nobody got in, in the process")
 	}
-	for _, role := range []bus.Role{bus.RoleNode, bus.RoleGuard, bus.RoleCLI} {
+	for _, role := range []bus.Role{bus.RoleNode, bus.RoleGuard, bus.RoleCLI, bus.RoleApp} {
 		user, password := r.Login(role, "a")
 		nc, err := nats.Connect("", nats.InProcessServer(r), nats.UserInfo(user, password))
 		if err != nil {
@@ -78,6 +78,11 @@ func TestRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := bus.InboxPrefix
+	mine, theirs := appNames(t, "a"), appNames(t, "b")
+	foreign, err := other.App("a")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		role    bus.Role
 		pub     bool // else subscribe
@@ -132,6 +137,60 @@ func TestRights(t *testing.T) {
 		{bus.RoleCLI, false, "_INBOX.>", false},
 		{bus.RoleCLI, false, own("cli", "b") + ".>", false},
 		{bus.RoleCLI, false, n.ControlAny(">"), false},
+
+		{bus.RoleApp, true, "$KV." + mine.Bucket() + ".k", true},
+		{bus.RoleApp, true, "$JS.API.STREAM.INFO.KV_" + mine.Bucket(), true},
+		{bus.RoleApp, true, "$JS.API.STREAM.MSG.GET.KV_" + mine.Bucket(), true},
+		{bus.RoleApp, true, "$JS.API.STREAM.MSG.GET." + mine.EventStream(), true},
+		{bus.RoleApp, true, "$JS.API.DIRECT.GET.KV_" + mine.Bucket(), true},
+		{bus.RoleApp, true, "$JS.API.CONSUMER.MSG.NEXT." + mine.EventStream() + ".c", true},
+		{bus.RoleApp, true, mine.Events(bus.EventLive) + ".x", true},
+		{bus.RoleApp, true, mine.Events(bus.EventKept) + ".x", true},
+		{bus.RoleApp, true, mine.RPCAny(), true},
+		{bus.RoleApp, true, theirs.RPCNode("n1"), true},
+		{bus.RoleApp, false, mine.KVRepublish() + ".>", true},
+		{bus.RoleApp, false, "_INBOX.>", true}, // of its own account
+		{bus.RoleApp, true, "$KV." + theirs.Bucket() + ".k", false},
+		{bus.RoleApp, true, "$KV." + foreign.Bucket() + ".k", false},
+		{bus.RoleApp, true, "$JS.API.STREAM.INFO.KV_" + theirs.Bucket(), false},
+		{bus.RoleApp, true, "$JS.API.STREAM.MSG.GET.KV_" + theirs.Bucket(), false},
+		{bus.RoleApp, true, "$JS.API.STREAM.MSG.GET." + theirs.EventStream(), false},
+		{bus.RoleApp, true, "$JS.API.STREAM.MSG.GET." + sessions.Stream, false},
+		{bus.RoleApp, true, "$JS.API.STREAM.MSG.GET." + records.Stream, false},
+		{bus.RoleApp, true, "$JS.API.STREAM.MSG.GET." + n.AuditStream(), false},
+		{bus.RoleApp, true, "$JS.API.DIRECT.GET.KV_" + theirs.Bucket(), false},
+		{bus.RoleApp, true, "$JS.API.STREAM.CREATE.KV_" + mine.Bucket(), false},
+		{bus.RoleApp, true, "$JS.API.STREAM.UPDATE.KV_" + mine.Bucket(), false},
+		{bus.RoleApp, true, "$JS.API.STREAM.DELETE.KV_" + mine.Bucket(), false},
+		{bus.RoleApp, true, "$JS.API.STREAM.PURGE.KV_" + mine.Bucket(), false},
+		{bus.RoleApp, true, "$JS.API.STREAM.MSG.DELETE.KV_" + mine.Bucket(), false},
+		{bus.RoleApp, true, "$JS.API.CONSUMER.CREATE.KV_" + mine.Bucket(), false},
+		{bus.RoleApp, true, "$JS.API.CONSUMER.CREATE." + mine.EventStream() + ".c", false},
+		{bus.RoleApp, true, "$JS.API.CONSUMER.DURABLE.CREATE." + mine.EventStream() + ".c", false},
+		{bus.RoleApp, true, "$JS.API.CONSUMER.DELETE." + mine.EventStream() + ".c", false},
+		{bus.RoleApp, true, "$JS.API.CONSUMER.MSG.NEXT." + theirs.EventStream() + ".c", false},
+		{bus.RoleApp, true, "$JS.ACK." + theirs.EventStream() + ".c.1.1.1.1.0", false},
+		{bus.RoleApp, true, "$JS.API.INFO", false},
+		{bus.RoleApp, true, "$JS.API.STREAM.LIST", false},
+		{bus.RoleApp, true, sessions.Subject + ".a", false},
+		{bus.RoleApp, true, records.Subject + ".app.a", false},
+		{bus.RoleApp, true, n.Locks().Subject + "." + bus.AppLock("a", "l"), false},
+		{bus.RoleApp, true, n.Audit() + ".app.a", false},
+		{bus.RoleApp, true, n.PlatformEvents(bus.EventLive, "a") + ".x", false},
+		{bus.RoleApp, true, n.ControlAny("status"), false},
+		{bus.RoleApp, true, n.Hint("gone"), false},
+		{bus.RoleApp, true, mine.KVRepublish() + ".k", false},
+		{bus.RoleApp, true, theirs.Events(bus.EventLive) + ".x", false},
+		{bus.RoleApp, true, own("cli", "a") + ".1", false},
+		{bus.RoleApp, true, "_INBOX.x", false},
+		{bus.RoleApp, false, mine.Events(bus.EventLive) + ".>", false},
+		{bus.RoleApp, false, theirs.KVRepublish() + ".>", false},
+		{bus.RoleApp, false, theirs.Events(bus.EventLive) + ".>", false},
+		{bus.RoleApp, false, mine.RPCAny(), false},
+		{bus.RoleApp, false, sessions.Republish + ".>", false},
+		{bus.RoleApp, false, own("cli", "a") + ".>", false},
+		{bus.RoleApp, false, n.Platform() + ".>", false},
+		{bus.RoleApp, false, ">", false},
 	} {
 		verb := map[bool]string{true: " publishes ", false: " subscribes "}[c.pub]
 		t.Run(string(c.role)+verb+c.subject, func(t *testing.T) {

@@ -22,13 +22,9 @@ func (t TLS) load() (tlsConfigs, error) {
 			return tlsConfigs{}, invalid("%s is empty: give all three of TLS.CA, TLS.Cert and TLS.Key, or none", f.setting)
 		}
 	}
-	pem, err := os.ReadFile(t.CA)
+	pool, err := readPool(t.CA)
 	if err != nil {
-		return tlsConfigs{}, invalid("TLS.CA: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return tlsConfigs{}, invalid("TLS.CA: %s holds no certificate in PEM form", t.CA)
+		return tlsConfigs{}, err
 	}
 	first, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 	if err != nil {
@@ -51,4 +47,17 @@ func (t TLS) load() (tlsConfigs, error) {
 	peers.RootCAs, peers.ClientCAs = pool, pool
 	peers.ClientAuth = tls.RequireAndVerifyClientCert
 	return tlsConfigs{clients, peers}, nil
+}
+
+// readPool reads the certificates of the cluster's CA.
+func readPool(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, invalid("TLS.CA: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, invalid("TLS.CA: %s holds no certificate in PEM form", file)
+	}
+	return pool, nil
 }
