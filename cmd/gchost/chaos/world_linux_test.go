@@ -227,8 +227,9 @@ func (w *world) close() {
 		w.t.Errorf("journal: %d faults in all", len(faults))
 	}
 	if w.t.Failed() {
-		w.keep()
+		w.tell()
 	}
+	w.keep()
 	if err := w.log.file.Close(); err != nil {
 		w.t.Error(err)
 	}
@@ -272,9 +273,8 @@ func (w *world) left() (left []string) {
 	return left
 }
 
-// keep shows what the hosts said, and copies everything to the folder that
-// CHAOS_KEEP names.
-func (w *world) keep() {
+// tell shows what the hosts said, and who acted when.
+func (w *world) tell() {
 	for _, h := range w.hosts {
 		w.t.Logf("log of %s:\n%s", h.name, h.story())
 	}
@@ -283,8 +283,12 @@ func (w *world) keep() {
 	for _, s := range all[:min(most, len(all))] {
 		w.t.Log(s)
 	}
+}
+
+// keep copies everything to the folder that CHAOS_KEEP names, if it does.
+func (w *world) keep() {
 	if to := os.Getenv("CHAOS_KEEP"); to != "" {
-		out, err := exec.Command("cp", "-r", w.dir, filepath.Join(to, w.t.Name())).CombinedOutput()
+		out, err := exec.Command("cp", "-r", w.dir, filepath.Join(to, strings.ReplaceAll(w.t.Name(), "/", "."))).CombinedOutput()
 		if err != nil {
 			w.t.Logf("keep: %v %s", err, out)
 		}
