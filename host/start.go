@@ -113,7 +113,7 @@ func (n *Node) connect(ctx context.Context, p *parts) error {
 		return err
 	}
 	n.conn.Store(conn)
-	p.onStop(func() error {
+	p.onStop("connection", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 		defer cancel()
 		if err := conn.Close(ctx); err != nil {
