@@ -153,15 +153,22 @@ func (n *Node) openRecords(ctx context.Context, p *parts, conn *bus.Conn) error 
 	return err
 }
 
-// maxReplicas is how many copies of a record there are, given the servers.
-const maxReplicas = 3
+// replicas is how many copies of a record there are. Five voters survive the
+// loss of any two of them only with five: of three copies two may be lost at
+// once. An even number would need one more to agree, and survive no more.
+func replicas(voters int) int {
+	if voters == 4 {
+		return 3
+	}
+	return min(voters, 5)
+}
 
 // replicated asks for all replicas that the embedded cluster can have from the
 // first moment: a stream that is made while not all servers have found together
 // would have fewer, and a fault before it has grown would stop it.
 func (n *Node) replicated(cfg bus.RecordsConfig) bus.RecordsConfig {
 	if n.server != nil {
-		cfg.Replicas = min(maxReplicas, n.server.State().Voters)
+		cfg.Replicas = replicas(n.server.State().Voters)
 	}
 	return cfg
 }

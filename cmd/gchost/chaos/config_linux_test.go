@@ -52,6 +52,9 @@ func (h *host) config() string {
 			say("  tls: {ca: %[1]s/ca.pem, cert: %[1]s/cert.pem, key: %[1]s/key.pem}", h.w.dir)
 		}
 	}
+	if h.w.o.wan {
+		say("  raft: wan")
+	}
 	say("apps:")
 	for _, app := range h.w.o.apps {
 		say("  - name: %s\n    backend:\n      process:\n        command: %s\n        args: [%s]\n        graceful_timeout: 30s", app, h.w.self, roleActor)

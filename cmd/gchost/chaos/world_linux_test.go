@@ -23,6 +23,8 @@ type options struct {
 	stop     time.Duration // how long the actor takes to stop
 	hooks    bool          // all hooks of the apps are run
 	external bool          // one stock NATS server instead of embedded ones
+	wan      bool          // the embedded servers have stock Raft timers
+	disk     string        // the size of a small disk that the first host has for its data; "" for none of its own
 	library  *librarySpec  // the hosts are programs that use the library, alike in all but names and places
 	wrap     map[string][]string
 }
@@ -73,6 +75,9 @@ func newWorld(t *testing.T, o options) *world {
 	w.makeNetwork()
 	t.Cleanup(w.close)
 	w.configure()
+	if o.disk != "" {
+		w.hosts[0].mount(o.disk)
+	}
 	if o.external {
 		w.startNATS()
 	}
