@@ -13,9 +13,9 @@ import (
 // Times and limits of the mesh.
 const (
 	beat          = 100 * time.Millisecond
-	missed        = 3 // beats without a word: the peer is dead
-	rankStep      = 150 * time.Millisecond
-	youth         = 5 * time.Second // a server that has just begun is last to stand for election
+	missed        = 3                      // beats without a word: the peer is dead
+	rankStep      = 250 * time.Millisecond // room for the write of a vote on a busy disk: a vote that is split costs an election timeout
+	youth         = 5 * time.Second        // a server that has just begun is last to stand for election
 	dialTimeout   = 500 * time.Millisecond
 	redialFirst   = beat
 	redialMost    = time.Second
@@ -26,7 +26,7 @@ const (
 // ms that they live. Of two servers the one with the lower name dials.
 //
 // died is called, once for each loss, after the time that the rank of this
-// server among the living asks for: the first at once, the next one 150 ms
+// server among the living asks for: the first at once, the next one 250 ms
 // later, and so on. Lower names come first, but behind all others those that
 // have begun, or stood still, less than 5 s ago: they may still catch up, and a
 // server that does cannot be elected, or not by those that are ahead of it.
