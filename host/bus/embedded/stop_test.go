@@ -15,15 +15,19 @@ import (
 // A server that is stopped while it catches up, together with the one that it
 // catches up from, does not wait for messages that no longer come.
 func TestStopWhileCatchingUp(t *testing.T) {
+	const window = 1 << 20
 	cfgs := voters(t, 3)
+	for i := range cfgs {
+		cfgs[i].maxCatchup = window
+	}
 	all := runAll(t, cfgs)
 	records := names(t).Records()
 	nc := dial(t, all[0], bus.RoleNode, "a")
 	makeStream(t, nc, records, 3)
 	behind := all[2]
 	stop(t, behind)
-	const pieces = 90 // more than is sent ahead, 64 MiB
-	body := make([]byte, 1<<20-1<<10)
+	const pieces = 100
+	body := make([]byte, window/4)
 	for i := range pieces {
 		eventually(t, "a message is stored", func() bool {
 			_, err := nc.Request(fmt.Sprintf("%s.k%d", records.Subject, i), body, patience)
@@ -36,7 +40,7 @@ func TestStopWhileCatchingUp(t *testing.T) {
 	var said lines
 	cfgs[2].Logger = said.logger(slog.LevelDebug)
 	behind = run(t, cfgs[2])
-	eventually(t, "it catches up", func() bool { n := stored(behind, records.Stream); return n > 0 && n < pieces/2 })
+	eventually(t, "it catches up", func() bool { n := stored(behind, records.Stream); return n > 0 && n < pieces/4 })
 	began := time.Now()
 	var others sync.WaitGroup
 	for _, r := range ahead {
