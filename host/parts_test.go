@@ -106,6 +106,15 @@ func TestPartThatHangs(t *testing.T) {
 	})
 }
 
+// Five voters need five copies, an even number one fewer.
+func TestReplicas(t *testing.T) {
+	for voters, want := range map[int]int{1: 1, 2: 2, 3: 3, 4: 3, 5: 5} {
+		if got := replicas(voters); got != want {
+			t.Errorf("%d voters: %d replicas, want %d", voters, got, want)
+		}
+	}
+}
+
 // A wish that comes when the loop has ended is answered at once: whoever waits
 // for its answer would hold up the end of the node.
 func TestWishAfterTheLoop(t *testing.T) {
@@ -114,7 +123,9 @@ func TestWishAfterTheLoop(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(n.over)
-	if _, err := n.StepDown(t.Context(), "web"); !errors.Is(err, pluginapi.ErrShuttingDown) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := (handler{n}).StepDown(ctx, "web"); !errors.Is(err, pluginapi.ErrShuttingDown) {
 		t.Errorf("step down: %v", err)
 	}
 }
