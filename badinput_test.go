@@ -197,22 +197,40 @@ func badFolders(t *testing.T, url string) []badRun {
 		{"port in use", "", append(data(filepath.Join(base, "port")), port), []any{busy.Addr().String(), "Listen", "choose another address"}},
 		{"secret and no TLS beyond loopback", "", append(data(filepath.Join(base, "open")), cluster.WithEmbedded(cluster.EmbeddedConfig{Listen: "0.0.0.0:0"})), []any{cluster.ErrInvalid, "TLS"}},
 	}
-	if full, ok := smallDisk(t); ok {
+	if full, ok := disk(t, false); ok {
 		rows = append(rows,
 			badRun{"disk full", "", data(filepath.Join(full, "a")), []any{syscall.ENOSPC, "free some space"}},
+		)
+	}
+	if locked, ok := disk(t, true); ok {
+		rows = append(rows,
+			badRun{"read-only, embedded", "", data(locked), []any{syscall.EROFS, locked, "data_dir"}},
+			badRun{"read-only, existing NATS", url, data(filepath.Join(locked, "a")), []any{syscall.EROFS, locked, "data_dir"}},
 		)
 	}
 	return rows
 }
 
-// smallDisk is a disk with 64 KiB.
-func smallDisk(t *testing.T) (dir string, ok bool) {
+// disk is a disk with 64 KiB, or one that cannot be written.
+func disk(t *testing.T, readOnly bool) (dir string, ok bool) {
 	t.Helper()
 	dir = t.TempDir()
 	if os.Getuid() != 0 {
 		return "", false
 	}
-	return dir, mountSmall(t, dir)
+	return dir, mountDisk(t, dir, readOnly)
+}
+
+// TestSlowServer: a server that is far away is good enough, as long as its
+// answers come within what the lease allows.
+func TestSlowServer(t *testing.T) {
+	t.Parallel()
+	slow := startProxy(t, startNATS(t))
+	slow.delay = 50 * time.Millisecond
+	n := newNode(t, "far", "n1", slow.url(), cluster.WithLeaseTTL(12*time.Second))
+	n.app(cluster.NewApp("web"))
+	n.start()
+	n.leads("web")
 }
 
 // TestRefusedLeavesNothing: after a refusal the same folder and port can be

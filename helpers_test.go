@@ -407,6 +407,7 @@ func (j *journal) app(id, name string, opts ...cluster.AppOption) *cluster.App {
 type proxy struct {
 	l      net.Listener
 	target string
+	delay  time.Duration // of everything, both ways; set before it is used
 	wg     sync.WaitGroup
 
 	mu     sync.Mutex
@@ -473,6 +474,9 @@ func (p *proxy) pipe(to, from net.Conn) {
 		p.mu.Unlock()
 		if gate != nil {
 			<-gate
+		}
+		if p.delay > 0 {
+			<-time.After(p.delay)
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return

@@ -69,7 +69,8 @@ func WithHookTimeout(d time.Duration) PlatformOption {
 }
 
 // WithShutdownTimeout sets after what time a shutdown forces what still stops.
-// Default 30 s.
+// Default 30 s. When the work has stopped, each part of the node has 20 s to
+// end: Run does not wait longer, and its error names the part.
 func WithShutdownTimeout(d time.Duration) PlatformOption {
 	return func(c *host.Config) { c.ShutdownTimeout = d }
 }

@@ -5,11 +5,15 @@ import (
 	"testing"
 )
 
-// mountSmall puts a disk of 64 KiB on a folder for the time of the test.
-func mountSmall(t *testing.T, dir string) bool {
+// mountDisk puts a disk of 64 KiB on a folder for the time of the test.
+func mountDisk(t *testing.T, dir string, readOnly bool) bool {
 	t.Helper()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Logf("no small disk: %v", err)
+	flags := uintptr(0)
+	if readOnly {
+		flags = syscall.MS_RDONLY
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", flags, "size=64k"); err != nil {
+		t.Logf("no disk: %v", err)
 		return false
 	}
 	t.Cleanup(func() {

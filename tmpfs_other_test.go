@@ -4,5 +4,5 @@ package cluster_test
 
 import "testing"
 
-// mountSmall is for Linux.
-func mountSmall(*testing.T, string) bool { return false }
+// mountDisk is for Linux.
+func mountDisk(*testing.T, string, bool) bool { return false }

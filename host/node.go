@@ -32,6 +32,7 @@ type Node struct {
 	view      atomic.Pointer[core.View]
 	conn      atomic.Pointer[bus.Conn]
 	ready     chan struct{}
+	over      chan struct{} // closed when the loop has ended: nobody answers a wish any more
 	ended     chan struct{}
 	begun     atomic.Bool
 	locks     *lock.Keeper
@@ -85,7 +86,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, names: names, in: newQueue(),
-		ready: make(chan struct{}), ended: make(chan struct{}),
+		ready: make(chan struct{}), over: make(chan struct{}), ended: make(chan struct{}),
 		apps: map[string]*instance{}, callees: map[string]*rpc.Server{}, seen: newSeenEpochs(), slots: make(chan struct{}, maxWrites),
 		watchers: map[chan struct{}]struct{}{}, replies: map[uint64]chan core.Reply{},
 		wishes: map[uint64]func(core.Reply){},
@@ -175,7 +176,9 @@ func (n *Node) Do(ctx context.Context, wish func(id uint64) core.Input) (core.Re
 	select {
 	case r := <-ch:
 		return r, r.Err
-	case <-n.ended:
+	case <-n.over:
+		return core.Reply{}, pluginapi.ErrShuttingDown
+	case <-n.ended: // it came to no loop
 		return core.Reply{}, pluginapi.ErrShuttingDown
 	case <-ctx.Done():
 		n.in.put(core.Forget{ID: id})

@@ -39,7 +39,7 @@ func (n *Node) startObserve(p *parts) error {
 	if err != nil {
 		return fmt.Errorf("show the node in its figures: %w", err)
 	}
-	p.onStop(func() error {
+	p.onStop("figures", func() error {
 		unfollow()
 		return nil
 	})

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
+
+	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
 // parts are what a node has started, to be stopped in reverse. The first that
@@ -30,14 +33,44 @@ func (p *parts) start(name string, run func(context.Context) error) {
 		}
 		done <- err
 	}()
-	p.stops = append(p.stops, func() error {
+	p.onStop(name, func() error {
 		cancel()
 		return <-done
 	})
 }
 
 // onStop adds something to be done when the parts are stopped.
-func (p *parts) onStop(fn func() error) { p.stops = append(p.stops, fn) }
+func (p *parts) onStop(name string, fn func() error) {
+	p.stops = append(p.stops, func() error {
+		said := make(chan error, 1)
+		if err := stopWithin(name, func() { said <- fn() }); err != nil {
+			return err
+		}
+		return <-said
+	})
+}
+
+// partBound is how long each part of a node may take to end, once the apps have.
+// All of them take less, unless something hangs that nothing can end.
+const partBound = 20 * time.Second
+
+// stopWithin calls what ends a part, but does not wait for it for ever: whoever
+// runs the node shall learn what hangs, and end the process.
+func stopWithin(name string, end func()) error {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		end()
+	}()
+	late := time.NewTimer(partBound)
+	defer late.Stop()
+	select {
+	case <-ended:
+		return nil
+	case <-late.C:
+		return fmt.Errorf("stop %s: %w: not ended after %v; it ends with the process", name, pluginapi.ErrTimeout, partBound)
+	}
+}
 
 func (p *parts) fail(name string, err error) {
 	if err == nil {

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/ozanturksever/go-cluster/host/bus"
 	"github.com/ozanturksever/go-cluster/host/core"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
@@ -31,7 +33,7 @@ func TestPartsStopInReverse(t *testing.T) {
 			order = append(order, name) // no lock: one at a time
 			return nil
 		})
-		p.onStop(func() error { order = append(order, "before "+name); return nil })
+		p.onStop("", func() error { order = append(order, "before "+name); return nil })
 	}
 	if err := p.stop(); err != nil || p.fault() != nil {
 		t.Errorf("stop: %v, %v", err, p.fault())
@@ -75,6 +77,56 @@ func TestPartsFail(t *testing.T) {
 		if f := p.fault(); f == nil || !strings.Contains(f.Error(), want) {
 			t.Errorf("fault %v, want %q", f, want)
 		}
+	}
+}
+
+// A part that does not end is named, and does not keep the others from being
+// stopped.
+func TestPartThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParts()
+		release := make(chan struct{})
+		below := false
+		p.start("server", func(ctx context.Context) error {
+			<-ctx.Done()
+			below = true
+			return nil
+		})
+		p.start("guard", func(context.Context) error { <-release; return nil })
+		began := time.Now()
+		err := p.stop()
+		if !errors.Is(err, pluginapi.ErrTimeout) || !strings.Contains(err.Error(), "stop guard: ") {
+			t.Errorf("stop: %v, want that the guard hangs", err)
+		}
+		if took := time.Since(began); took != partBound || !below {
+			t.Errorf("stop took %v, the other part has ended: %v", took, below)
+		}
+		close(release)
+		synctest.Wait()
+	})
+}
+
+// Five voters need five copies, an even number one fewer.
+func TestReplicas(t *testing.T) {
+	for voters, want := range map[int]int{1: 1, 2: 2, 3: 3, 4: 3, 5: 5} {
+		if got := replicas(voters); got != want {
+			t.Errorf("%d voters: %d replicas, want %d", voters, got, want)
+		}
+	}
+}
+
+// A wish that comes when the loop has ended is answered at once: whoever waits
+// for its answer would hold up the end of the node.
+func TestWishAfterTheLoop(t *testing.T) {
+	n, err := New(Config{Platform: "p", Node: "n", NATS: bus.Config{URLs: []string{"nats://127.0.0.1:1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(n.over)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := (handler{n}).StepDown(ctx, "web"); !errors.Is(err, pluginapi.ErrShuttingDown) {
+		t.Errorf("step down: %v", err)
 	}
 }
 

@@ -176,14 +176,15 @@ func (n *Node) live(ctx context.Context, parts *parts) error {
 		return err
 	}
 	err = n.loop(ctx.Done(), parts.failed)
-	stopServices()
+	close(n.over)
+	hung := stopWithin("services", stopServices)
 	if n.guard != nil && err == nil {
 		n.guard.Released()
 	}
-	n.tasks.Wait()
+	hung = errors.Join(hung, stopWithin("requests to the platform's records, and steps of apps", n.tasks.Wait))
 	end()
-	n.watching.Wait()
-	return errors.Join(err, parts.fault())
+	hung = errors.Join(hung, stopWithin("hooks of apps", n.watching.Wait))
+	return errors.Join(err, hung, parts.fault())
 }
 
 // service answers others while the node lives. Starting it must not wait for the

@@ -104,7 +104,7 @@ func (n *Node) connect(ctx context.Context, p *parts) error {
 		return err
 	}
 	n.conn.Store(conn)
-	p.onStop(func() error {
+	p.onStop("connection", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 		defer cancel()
 		if err := conn.Close(ctx); err != nil {
@@ -165,8 +165,15 @@ func (n *Node) openRecords(ctx context.Context, p *parts, conn *bus.Conn) error 
 	return err
 }
 
-// maxReplicas is how many copies of a record there are, given the servers.
-const maxReplicas = 3
+// replicas is how many copies of a record there are. Five voters survive the
+// loss of any two of them only with five: of three copies two may be lost at
+// once. An even number would need one more to agree, and survive no more.
+func replicas(voters int) int {
+	if voters == 4 {
+		return 3
+	}
+	return min(voters, 5)
+}
 
 // replicated asks for all replicas that the embedded cluster can have from the
 // first moment: a stream that is made while not all servers have found together
@@ -181,7 +188,7 @@ func (n *Node) replicated(cfg bus.RecordsConfig) bus.RecordsConfig {
 func (n *Node) replicas() int {
 	switch {
 	case n.server != nil:
-		return min(maxReplicas, n.server.State().Voters)
+		return replicas(n.server.State().Voters)
 	case n.cfg.Join != nil && n.sessions != nil:
 		return n.sessions.Replicas()
 	}

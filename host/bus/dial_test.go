@@ -36,6 +36,7 @@ func (cfg Config) as(a Auth) Config { cfg.Auth = a; return cfg }
 func TestDialSaysWhatIsWrongWithTheAddress(t *testing.T) {
 	nobody := "nats://127.0.0.1:" + freePort(t)
 	mute := listen(t, nil)
+	greets := listen(t, []byte(`INFO {"server_id":"s","version":"2.15.2","max_payload":1048576}`+"\r\n"))
 	web := listen(t, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 	dialMistakes(t, map[string]dialMistake{
 		"no url":       {at(), []any{pluginapi.ErrInvalid, "no NATS URL"}},
@@ -48,6 +49,7 @@ func TestDialSaysWhatIsWrongWithTheAddress(t *testing.T) {
 		"two of them":  {at(nobody, mute), []any{nobody, mute, "no answer within"}},
 		"unknown host": {at("nats://no-such-host.invalid:4222"), []any{"host name is not known"}},
 		"mute":         {at(mute), []any{"no answer within"}},
+		"too slow":     {at(greets), []any{greets, "no answer within"}},
 		"not nats":     {at(web), []any{"not a NATS server"}},
 	})
 }

@@ -327,6 +327,32 @@ func TestNewLifeIsNotTouched(t *testing.T) {
 	}
 }
 
+// The store is out of reach at the very moment of a look, as when another host
+// dies: a newer life of the node that has joined before is not killed unseen.
+func TestNewLifeWhileTheStoreIsAway(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, cgroupBase(t))
+	b.start()
+	b.hold(1, 5*time.Second)
+	guard := b.watchman()
+	b.signal(b.cmd.Process.Pid, unix.SIGKILL)
+	b.await("gone", 1)
+	if err := os.WriteFile(b.dir+"/down", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.put(record{2, "live"})
+	start(t, t.TempDir(), b.cgroup, "")
+	b.await("down", 1)
+	if err := os.Remove(b.dir + "/down"); err != nil {
+		t.Fatal(err)
+	}
+	b.over(guard)
+	if b.count("replaced") == 0 {
+		t.Fatal("the watchman ended without a word of the new life")
+	}
+	during(t, 500*time.Millisecond, "the service of the new life was killed", b.whole)
+}
+
 // A host without apps has no fences; its session is given back all the same.
 func TestHostWithoutFences(t *testing.T) {
 	t.Parallel()

@@ -123,9 +123,9 @@ func (j *job) strike() {
 func (j *job) settle(ctx context.Context) {
 	given := j.giveBack(ctx)
 	until := clock.Now().Add(j.lease.TTL)
-	for !j.replaced && sleep(ctx, j.lease.TTL/5) == nil {
+	for !j.replaced && sleep(ctx, j.pause()) == nil {
 		over := given && !clock.Now().Before(until) // the host is alive: only the killing goes on
-		if !over && j.look(ctx) == nil && !given {
+		if !over && j.lookHard(ctx) == nil && !given {
 			given = true
 			j.tell(ctx)
 		}
@@ -154,7 +154,7 @@ func (j *job) giveBack(ctx context.Context) bool {
 		if j.replaced {
 			return false
 		}
-		if now := clock.Now(); now.Sub(struck) >= j.lease.TTL/5 {
+		if now := clock.Now(); now.Sub(struck) >= j.pause() {
 			struck = now
 			j.strike()
 		}
@@ -178,6 +178,23 @@ func (j *job) look(ctx context.Context) error {
 	}
 	return err
 }
+
+// lookHard looks until the store answers, for one pause at most. Streams that
+// stand still for a moment, because another host has died, do not hide a newer
+// life of the node: a strike that does not know of it would kill its service.
+func (j *job) lookHard(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, j.pause())
+	defer cancel()
+	for {
+		err := j.look(ctx)
+		if err == nil || j.replaced || sleep(ctx, releaseLast) != nil {
+			return err
+		}
+	}
+}
+
+// pause is the time between two looks, and between two strikes.
+func (j *job) pause() time.Duration { return j.lease.TTL / 5 }
 
 func (j *job) release(ctx context.Context, s Store) error { return s.Release(ctx, j.lease) }
 

@@ -62,6 +62,9 @@ func (h *host) config() string {
 			say("  tls: {ca: %[1]s/ca.pem, cert: %[1]s/cert.pem, key: %[1]s/key.pem}", h.w.dir)
 		}
 	}
+	if h.w.o.wan {
+		say("  raft: wan")
+	}
 	if h.w.o.voters > 0 && slices.Contains(h.w.voters(), h) {
 		return b.String()
 	}

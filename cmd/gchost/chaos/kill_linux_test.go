@@ -180,33 +180,39 @@ func (w *world) letGo() {
 	}
 }
 
-// TestHandOverToADyingNode ends the node that a leadership is handed to at the
-// moment when it is named: by SIGTERM, and by SIGKILL.
-func TestHandOverToADyingNode(t *testing.T) {
+// TestHandOverOfADyingNode ends one of the two nodes of a hand-over at the
+// moment when the successor is named, and starts it again at once: the one that
+// is named, and the one that names it, by SIGTERM and by SIGKILL.
+func TestHandOverOfADyingNode(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{}).start()
-	for i := range times(2, 20) {
+	for i := range times(4, 20) {
 		from := w.leader(webApp)
+		epoch := from.status().Apps[0].Epoch
 		known := len(from.events("leader-resigned"))
 		asking := from.begin("stepdown", webApp)
-		var victim *host
+		victim, role := from, "gives"
 		w.await(20*time.Second, "a successor is named", func() bool {
-			if all := from.events("leader-resigned"); len(all) > known {
-				victim = w.host(all[known].Detail[strings.LastIndexByte(all[known].Detail, ' ')+1:])
+			all := from.events("leader-resigned")
+			if len(all) > known && i%4 < 2 {
+				victim, role = w.host(all[known].Detail[strings.LastIndexByte(all[known].Detail, ' ')+1:]), "gets"
 			}
-			return victim != nil
+			return len(all) > known
 		})
-		at := w.now()
 		if i%2 == 0 {
 			victim.ask()
 			victim.end()
 		} else {
 			victim.kill()
 		}
-		_ = asking.Wait()
-		first := w.awaitAct(4*w.o.ttl, webApp, at, victim.name)
-		t.Logf("%s was named by %s and ended: %s acts after %v", victim.name, from.name, first.Node, time.Duration(first.T-at))
+		at := w.now()
 		victim.start()
+		_ = asking.Wait() // what it says depends on who was ended
+		first := w.awaitAct(4*w.o.ttl, webApp, at, "")
+		t.Logf("%s, that %s the leadership, was ended: %s acts %v later", victim.name, role, first.Node, time.Duration(first.T-at))
 		w.settle()
+		if now := from.status().Apps[0].Epoch; now <= epoch {
+			t.Errorf("the epoch is %d after a hand-over, and was %d before", now, epoch)
+		}
 	}
 }

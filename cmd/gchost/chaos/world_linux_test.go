@@ -24,6 +24,8 @@ type options struct {
 	stop     time.Duration // how long the actor takes to stop
 	hooks    bool          // all hooks of the apps are run
 	external bool          // one stock NATS server instead of embedded ones
+	wan      bool          // the embedded servers have stock Raft timers
+	disk     string        // the size of a small disk that the first host has for its data; "" for none of its own
 	library  *librarySpec  // the hosts are programs that use the library, alike in all but names and places
 	wrap     map[string][]string
 }
@@ -74,6 +76,9 @@ func newWorld(t *testing.T, o options) *world {
 	w.makeNetwork()
 	t.Cleanup(w.close)
 	w.configure()
+	if o.disk != "" {
+		w.hosts[0].mount(o.disk)
+	}
 	if o.external {
 		w.startNATS()
 	}
@@ -239,8 +244,9 @@ func (w *world) close() {
 		w.t.Errorf("journal: %d faults in all", len(faults))
 	}
 	if w.t.Failed() {
-		w.keep()
+		w.tell()
 	}
+	w.keep()
 	if err := w.log.file.Close(); err != nil {
 		w.t.Error(err)
 	}
@@ -284,9 +290,8 @@ func (w *world) left() (left []string) {
 	return left
 }
 
-// keep shows what the hosts said, and copies everything to the folder that
-// CHAOS_KEEP names.
-func (w *world) keep() {
+// tell shows what the hosts said, and who acted when.
+func (w *world) tell() {
 	for _, h := range w.hosts {
 		w.t.Logf("log of %s:\n%s", h.name, h.story())
 	}
@@ -295,8 +300,12 @@ func (w *world) keep() {
 	for _, s := range all[:min(most, len(all))] {
 		w.t.Log(s)
 	}
+}
+
+// keep copies everything to the folder that CHAOS_KEEP names, if it does.
+func (w *world) keep() {
 	if to := os.Getenv("CHAOS_KEEP"); to != "" {
-		out, err := exec.Command("cp", "-r", w.dir, filepath.Join(to, w.t.Name())).CombinedOutput()
+		out, err := exec.Command("cp", "-r", w.dir, filepath.Join(to, strings.ReplaceAll(w.t.Name(), "/", "."))).CombinedOutput()
 		if err != nil {
 			w.t.Logf("keep: %v %s", err, out)
 		}

@@ -56,6 +56,8 @@ type Config struct {
 	Raft     Raft         // LAN by default
 	MaxStore int64        // bytes that JetStream may use on disk; 0: 75 % of what is free at the start
 	Logger   *slog.Logger // receives the server's own lines too (its info at level debug); nil: none
+
+	maxCatchup int64 // bytes on their way to servers that catch up; 0: the server's default. Tests make it small
 }
 
 // Cluster says how a server meets the other voters. The whole cluster has at

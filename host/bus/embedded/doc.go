@@ -8,8 +8,9 @@
 // server, twice at once, or in a form that would make the server wipe it. And a
 // fast failover of JetStream, which takes 4 to 8 s by itself: shorter Raft
 // timers, and a mesh of plain TCP connections between the voters. When a peer's
-// connection ends, or is silent for three beats, the lowest-ranked survivor
-// lets those of its Raft nodes stand for election whose leader is gone.
+// connection ends, or is silent for three beats, the first survivor in line lets
+// those of its Raft nodes stand for election whose leader is gone. Lower names
+// come first, young servers last.
 //
 // # Nothing of this can break Raft
 //

@@ -19,8 +19,9 @@ import (
 
 // What one side says to the other after the handshake: one byte at a time.
 const (
-	sayBeat byte = 'b' // I live
-	sayLost byte = 'l' // I have not heard you, and hang up: I live
+	sayBeat  byte = 'b' // I live
+	sayYoung byte = 'y' // I live, but not for long: my replicas may not be up to date
+	sayLost  byte = 'l' // I have not heard you, and hang up: I live
 )
 
 const (
@@ -38,6 +39,8 @@ type link struct {
 	conn net.Conn
 	last atomic.Int64 // when the peer was heard, nanoseconds since born
 	born time.Time
+
+	young atomic.Bool // the peer's last word was sayYoung
 }
 
 func (l *link) heard() { l.last.Store(int64(time.Since(l.born))) }
@@ -62,9 +65,10 @@ func (l *link) listen() (said byte) {
 	for {
 		n, err := l.conn.Read(buf)
 		for _, b := range buf[:n] {
-			if b != sayBeat {
+			if b != sayBeat && b != sayYoung {
 				return b
 			}
+			l.young.Store(b == sayYoung)
 		}
 		if err != nil {
 			return 0

@@ -13,8 +13,9 @@ import (
 // Times and limits of the mesh.
 const (
 	beat          = 100 * time.Millisecond
-	missed        = 3 // beats without a word: the peer is dead
-	rankStep      = 150 * time.Millisecond
+	missed        = 3                      // beats without a word: the peer is dead
+	rankStep      = 250 * time.Millisecond // room for the write of a vote on a busy disk: a vote that is split costs an election timeout
+	youth         = 5 * time.Second        // a server that has just begun is last to stand for election
 	dialTimeout   = 500 * time.Millisecond
 	redialFirst   = beat
 	redialMost    = time.Second
@@ -25,8 +26,10 @@ const (
 // ms that they live. Of two servers the one with the lower name dials.
 //
 // died is called, once for each loss, after the time that the rank of this
-// server among the living asks for: the lowest at once, the next one 150 ms
-// later, and so on.
+// server among the living asks for: the first at once, the next one 250 ms
+// later, and so on. Lower names come first, but behind all others those that
+// have begun, or stood still, less than 5 s ago: they may still catch up, and a
+// server that does cannot be elected, or not by those that are ahead of it.
 type mesh struct {
 	self  string
 	peers map[string]string // name -> mesh address
@@ -38,10 +41,12 @@ type mesh struct {
 
 	mu    sync.Mutex
 	links map[string]*link
+	fresh time.Time // when it began, or last stood still
 }
 
 // run returns when ctx has ended and every connection and goroutine with it.
 func (m *mesh) run(ctx context.Context) {
+	m.begin(time.Now())
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	stop := context.AfterFunc(ctx, func() { m.ln.Close() })
@@ -126,6 +131,7 @@ func (m *mesh) serve(ctx context.Context, wg *sync.WaitGroup, l *link) {
 		old.conn.Close()
 	}
 	m.log.Debug("peer mesh: up", "peer", l.peer)
+	l.say(m.word(time.Now())) // a peer that dies before the first beat must not find us in the wrong place
 
 	said := l.listen()
 
@@ -162,10 +168,32 @@ func (m *mesh) up() []string {
 	return names
 }
 
-// rank is the number of living servers with a lower name.
-func (m *mesh) rank() int {
-	n, _ := slices.BinarySearch(m.up(), m.self)
-	return n
+// rank is the number of living servers that come before this one.
+func (m *mesh) rank() (before int) {
+	young := m.word(time.Now()) == sayYoung
+	for _, l := range m.all() {
+		if theirs := l.young.Load(); young && !theirs || young == theirs && l.peer < m.self {
+			before++
+		}
+	}
+	return before
+}
+
+// word is what this server says with each beat.
+func (m *mesh) word(now time.Time) byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(m.fresh) < youth {
+		return sayYoung
+	}
+	return sayBeat
+}
+
+// begin makes this server young.
+func (m *mesh) begin(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fresh = now
 }
 
 // beatLoop says to all peers that this server lives, and ends the connections
@@ -189,16 +217,20 @@ func (m *mesh) beatLoop(ctx context.Context) {
 
 // pulse is one round of beatLoop.
 func (m *mesh) pulse(now time.Time, late bool) {
+	if late {
+		m.begin(now)
+	}
+	word := m.word(now)
 	for _, l := range m.all() {
 		switch {
 		case late:
 			l.heard()
-			l.say(sayBeat)
+			l.say(word)
 		case l.silent(now) > missed*beat:
 			l.say(sayLost)
 			l.conn.Close()
 		default:
-			l.say(sayBeat)
+			l.say(word)
 		}
 	}
 }

@@ -110,6 +110,29 @@ func TestMeshNoticesDeathByRank(t *testing.T) {
 	eventually(t, "all are connected again", func() bool { return a.sees("b", "c") && b.sees("a", "c") && c.sees("a", "b") })
 }
 
+// A server that has just begun lets all others go first, whatever its name.
+func TestMeshLetsTheYoungWait(t *testing.T) {
+	all := meshes(t, "a", "b", "c", "d")
+	a, b, c, d := all["a"], all["b"], all["c"], all["d"]
+	for _, n := range all {
+		n.start(t)
+	}
+	eventually(t, "all are connected", func() bool {
+		return len(a.up()) == 3 && len(b.up()) == 3 && len(c.up()) == 3 && len(d.up()) == 3
+	})
+	for _, n := range []*meshNode{b, c, d} {
+		n.begin(time.Now().Add(-youth))
+	}
+	eventually(t, "all know who is young", func() bool { return a.rank() == 3 && b.rank() == 0 && c.rank() == 1 && d.rank() == 2 })
+	d.stop()
+	eventually(t, "the survivors acted", func() bool { return len(a.deaths()) == 1 && len(b.deaths()) == 1 && len(c.deaths()) == 1 })
+	if !b.at[0].Before(c.at[0]) || !c.at[0].Before(a.at[0]) {
+		t.Errorf("a acted at %v, b at %v, c at %v: want b, c, a", a.at[0], b.at[0], c.at[0])
+	}
+	b.pulse(time.Now(), true) // it stood still
+	eventually(t, "the one that stood still comes after those that did not", func() bool { return c.rank() == 0 && a.rank() == 1 && b.rank() == 2 })
+}
+
 // call connects as a peer would and returns the link, without beats of its own.
 func call(t *testing.T, as *meshNode, to *meshNode) *link {
 	t.Helper()
@@ -149,7 +172,7 @@ func TestMeshNoticesSilence(t *testing.T) {
 	if silence := time.Since(at); silence < (missed-1)*beat {
 		t.Errorf("hung up after %v of silence", silence)
 	}
-	if !bytes.HasSuffix(said, []byte{sayBeat, sayLost}) {
+	if !bytes.HasSuffix(said, []byte{sayYoung, sayLost}) {
 		t.Errorf("the last words are %q", said[max(0, len(said)-3):])
 	}
 	eventually(t, "the silent one is dead", func() bool { return slices.Equal(b.deaths(), []string{"a"}) && b.sees() })

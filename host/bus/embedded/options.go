@@ -45,6 +45,7 @@ func (c Config) options(g *gate) (*server.Options, error) {
 	o.NoSigs = true
 	o.JetStream, o.StoreDir, o.SyncAlways = true, c.Dir, true
 	o.JetStreamMaxStore, o.JetStreamMaxMemory = c.MaxStore, maxMemStore
+	o.JetStreamMaxCatchup = c.maxCatchup
 	o.CustomClientAuthentication = g
 	o.AuthTimeout = authTimeout
 	o.PingInterval, o.MaxPingsOut = clientPing, pingsOut

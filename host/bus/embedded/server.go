@@ -30,8 +30,9 @@ type Server struct {
 // instance is what exists while a server runs.
 type instance struct {
 	nats  *server.Server
-	mesh  *mesh  // nil for a single server
-	stock string // why the Raft timers are not those of a LAN
+	stop  func() error // shuts nats down, once
+	mesh  *mesh        // nil for a single server
+	stock string       // why the Raft timers are not those of a LAN
 	deaths,
 	stood atomic.Int64 // peers lost, Raft nodes sent to election for it
 }
@@ -80,11 +81,13 @@ func (s *Server) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeStore()
-	if err := s.checkPorts(); err != nil {
-		return err
+	if err = s.checkPorts(); err == nil {
+		err = s.start(ctx)
 	}
-	return s.start(ctx)
+	if !errors.Is(err, errStillRuns) { // else the store is not free, and stays locked
+		closeStore()
+	}
+	return err
 }
 
 // start runs the server on a store that is open.
@@ -103,10 +106,10 @@ func (s *Server) start(ctx context.Context) (err error) {
 	if in.nats, err = s.newServer(lines); err != nil {
 		return err
 	}
+	in.stop = sync.OnceValue(func() error { return stopServer(in.nats, s.log) })
 	defer func() {
 		s.running.Store(nil)
-		in.nats.Shutdown()
-		in.nats.WaitForShutdown()
+		err = errors.Join(err, in.stop())
 	}()
 	in.nats.Start()
 	if err := s.untilListening(ctx, in.nats, lines.fatal); err != nil || ctx.Err() != nil {
@@ -132,8 +135,7 @@ func (s *Server) serve(ctx context.Context, in *instance, fatal <-chan error) (e
 	case err = <-fatal:
 	}
 	s.running.Store(nil)
-	in.nats.Shutdown()
-	in.nats.WaitForShutdown()
+	_ = in.stop() // start tells
 	return err
 }
 
