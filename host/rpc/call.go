@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"crypto/rand"
 	"fmt"
 	"math"
 	mathrand "math/rand/v2"
@@ -88,9 +87,6 @@ func (c *Call) question(node string, wait, age time.Duration) Question {
 		Method: c.Method, ID: c.id, App: c.From, Node: node, Wait: wait, Once: c.once, Age: age, Meta: c.meta,
 	}
 }
-
-// newID returns an id that no other call has.
-func newID() string { return rand.Text() }
 
 // budget is for how long the called node may take, of what the caller waits: a
 // little less, so that its word that the time is over arrives before it is.

@@ -251,7 +251,7 @@ func TestClose(t *testing.T) {
 // of such a call runs on.
 func TestLeaderFence(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		var runs, running atomic.Int32
+		var runs, running, ids atomic.Int32
 		s := w.serve("a", map[string]Handler{"act": func(ctx context.Context, _ []byte) ([]byte, error) {
 			runs.Add(1)
 			running.Add(1)
@@ -265,7 +265,7 @@ func TestLeaderFence(t *testing.T) {
 			return nil, ctx.Err()
 		}}, w.led)
 		ask := func(epoch pluginapi.Epoch) error {
-			h := Question{Method: "act", ID: newID(), Node: "c", Wait: time.Minute, ToLeader: true, Epoch: epoch}.header()
+			h := Question{Method: "act", ID: fmt.Sprint("id-", ids.Add(1)), Node: "c", Wait: time.Minute, ToLeader: true, Epoch: epoch}.header()
 			rh, data, err := w.Request(t.Context(), Address{"web", "a"}, h, nil)
 			if err == nil {
 				_, err = readAnswer(Address{"web", "a"}, "act", rh, data)
@@ -368,7 +368,7 @@ func TestStrangers(t *testing.T) {
 			"no value":           {headMethod: {}},
 			"a long method":      {headMethod: {strings.Repeat("m", 129)}},
 			"a method in Greek":  {headMethod: {"δο"}},
-			"a caller with dots": {headMethod: {"do"}, headNode: {"a.b"}},
+			"a caller with dots": {headMethod: {"do"}, headFrom: {"a.b"}},
 			"a negative time":    {headMethod: {"do"}, headTime: {"-1"}},
 			"a huge epoch":       {headMethod: {"do"}, headLeader: {"99999999999999999999999"}},
 			"once without an id": {headMethod: {"do"}, headOnce: {"0"}},
