@@ -61,12 +61,34 @@ var (
 	_ func(time.Duration) cluster.PlatformOption                                = cluster.WithHeartbeat
 	_ func(time.Duration) cluster.PlatformOption                                = cluster.WithHookTimeout
 	_ func(time.Duration) cluster.PlatformOption                                = cluster.WithShutdownTimeout
-	_ error                                                                     = cluster.ErrNotLeader
-	_ []error                                                                   = []error{cluster.ErrNoLeader, cluster.ErrTimeout, cluster.ErrAppNotFound, cluster.ErrNodeNotFound, cluster.ErrHookTimeout, cluster.ErrShuttingDown}
-	_ cluster.Role                                                              = cluster.RoleLeader + cluster.RoleStandby + cluster.RoleActive
-	_ cluster.Mode                                                              = cluster.ModeSingleton + cluster.ModeSpread
-	_ func(line string, isStderr bool)                                          = cluster.OutputHandler(nil)
-	_ cluster.Backend                                                           = (*backend.ProcessBackend)(nil)
+	_ func(*cluster.App) *cluster.RPC                                           = (*cluster.App).RPC
+	_ func(*cluster.App, string, cluster.Handler)                               = (*cluster.App).Handle
+	_ func(*cluster.App, ...cluster.Middleware)                                 = (*cluster.App).Use
+	_ func(*cluster.App) *cluster.MiddlewareChain                               = (*cluster.App).Middleware
+
+	_ func(*cluster.RPC, context.Context, string, string, []byte) ([]byte, error)                  = (*cluster.RPC).Call
+	_ func(*cluster.RPC, context.Context, string, string, interface{}, interface{}) error          = (*cluster.RPC).CallJSON
+	_ func(*cluster.RPC, context.Context, string, []byte) ([][]byte, error)                        = (*cluster.RPC).Broadcast
+	_ func(ctx context.Context, req []byte) ([]byte, error)                                        = cluster.Handler(nil)
+	_ func(ctx context.Context, req []byte, next cluster.Handler) ([]byte, error)                  = cluster.Middleware(nil)
+	_ func(*cluster.MiddlewareChain, ...cluster.Middleware)                                        = (*cluster.MiddlewareChain).Use
+	_ func(*cluster.MiddlewareChain, cluster.Handler) cluster.Handler                              = (*cluster.MiddlewareChain).Wrap
+	_ func(*cluster.MiddlewareChain) *cluster.MiddlewareChain                                      = (*cluster.MiddlewareChain).Clone
+	_ func(*cluster.MiddlewareChain) int                                                           = (*cluster.MiddlewareChain).Len
+	_ func(context.Context) *cluster.HandlerContext                                                = cluster.GetHandlerContext
+	_ func(*cluster.Platform, string) *cluster.API                                                 = (*cluster.Platform).API
+	_ func(*cluster.API, context.Context, string, []byte, ...cluster.CallOption) ([]byte, error)   = (*cluster.API).Call
+	_ func(*cluster.API, context.Context, string, any, any, ...cluster.CallOption) error           = (*cluster.API).CallJSON
+	_ func(*cluster.API, context.Context, string, []byte, ...cluster.CallOption) ([][]byte, error) = (*cluster.API).Broadcast
+	_ []func() cluster.CallOption                                                                  = []func() cluster.CallOption{cluster.ToLeader, cluster.ToAny, cluster.WithRetry}
+	_ func(time.Duration) cluster.CallOption                                                       = cluster.WithTimeout
+
+	_ error                            = cluster.ErrNotLeader
+	_ []error                          = []error{cluster.ErrNoLeader, cluster.ErrTimeout, cluster.ErrAppNotFound, cluster.ErrNodeNotFound, cluster.ErrHookTimeout, cluster.ErrShuttingDown}
+	_ cluster.Role                     = cluster.RoleLeader + cluster.RoleStandby + cluster.RoleActive
+	_ cluster.Mode                     = cluster.ModeSingleton + cluster.ModeSpread
+	_ func(line string, isStderr bool) = cluster.OutputHandler(nil)
+	_ cluster.Backend                  = (*backend.ProcessBackend)(nil)
 )
 
 // TestFields holds the fields of the API reference's structs.
@@ -79,7 +101,10 @@ func TestFields(t *testing.T) {
 		Command: "c", Args: []string{}, Dir: "d", Env: []string{}, GracefulTimeout: time.Second, UseProcessGroup: true,
 		LogFile: "f", OutputHandler: func(string, bool) {},
 	}
-	if m.NodeID == "" || p.Command == "" {
+	h := cluster.HandlerContext{
+		Method: "m", NodeID: "n", AppName: "a", PlatformName: "p", RequestID: "r", StartTime: time.Time{}, Metadata: map[string]string{},
+	}
+	if h.Method == "" || m.NodeID == "" || p.Command == "" {
 		t.Fatal("fields do not hold what they are given")
 	}
 	for role, word := range map[cluster.Role]string{cluster.RoleLeader: "leader", cluster.RoleStandby: "standby", cluster.RoleActive: "active"} {

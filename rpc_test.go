@@ -263,7 +263,10 @@ func TestAuthGuardsCallsFromOutside(t *testing.T) {
 			}
 			return nil
 		}))
-		a.Handle("do", func(context.Context, []byte) ([]byte, error) { reached.Add(1); return []byte(platform + "/" + app), nil })
+		a.Handle("do", func(context.Context, []byte) ([]byte, error) {
+			reached.Add(1)
+			return []byte(platform + "/" + app), nil
+		})
 		n.app(cluster.NewApp("shop"))
 		return n.start()
 	}

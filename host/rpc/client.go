@@ -172,7 +172,7 @@ func (c *Client) send(ctx context.Context, call *Call, to Address, q Question) (
 		q.Wait = budget(time.Until(left))
 	}
 	h, data, err := c.cfg.Bus.Request(ctx, to, q.header(), call.Payload)
-	c.untrack(to, probe, call.Circuit, wayOf(ctx, err))
+	c.untrack(to, probe, call.Circuit, wayOf(err))
 	if err == nil {
 		return readAnswer(to, call.Method, h, data)
 	}
@@ -207,12 +207,10 @@ func (c *Client) giveUp(ctx context.Context, to Address, id string) {
 }
 
 // wayOf says what the end of a request says about the way to the node.
-func wayOf(ctx context.Context, err error) transport {
+func wayOf(err error) transport {
 	switch {
 	case err == nil:
 		return arrived
-	case errors.Is(ctx.Err(), context.Canceled):
-		return unproven
 	case errors.Is(err, pluginapi.ErrUnreachable), errors.Is(err, pluginapi.ErrUnknownOutcome) && errors.Is(err, pluginapi.ErrTimeout):
 		return lost
 	}

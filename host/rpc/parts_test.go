@@ -63,6 +63,8 @@ func FuzzReadAnswer(f *testing.F) {
 	f.Add("busy", stateRefused, "n1", []byte("text"))
 	f.Add("-", "", "", []byte(nil))
 	f.Add("context canceled", "running", "a.b", []byte("\xff"))
+	f.Add("context canceled", "", "n1", []byte("x"))
+	f.Add("context deadline exceeded", stateRefused, "n1", []byte("x"))
 	f.Fuzz(func(t *testing.T, code, state, node string, body []byte) {
 		_, err := readAnswer(Address{App: "web"}, "m", Header{headError: {code}, headState: {state}, headNode: {node}}, body)
 		e, ok := errors.AsType[*RemoteError](err)

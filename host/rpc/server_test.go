@@ -280,13 +280,17 @@ func TestLeaderFence(t *testing.T) {
 		refused(7) // no lease
 		w.elect("a", 7)
 		refused(7) // the lease, but not active yet
+		refused(0)
 		s.Lead(7)
 		refused(6)
 		refused(8)
+		w.elect("a", 9) // it leads anew, and is not active in that epoch yet
+		refused(9)
+		refused(0)
 		w.elect("b", 8)
 		refused(7) // active, but the lease is over
 		w.elect("a", 7)
-		if w.stale != 5 || runs.Load() != 0 {
+		if w.stale != 8 || runs.Load() != 0 {
 			t.Errorf("%d refusals counted, %d runs", w.stale, runs.Load())
 		}
 		for _, epoch := range []pluginapi.Epoch{7, 0} {
