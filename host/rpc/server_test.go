@@ -201,7 +201,7 @@ func TestClose(t *testing.T) {
 		gate := make(chan struct{})
 		s := w.serve("a", map[string]Handler{
 			"short": func(context.Context, []byte) ([]byte, error) {
-				time.Sleep(500 * time.Millisecond)
+				<-time.After(500 * time.Millisecond)
 				return []byte("done"), nil
 			},
 			"heed": func(ctx context.Context, _ []byte) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() },
@@ -261,7 +261,7 @@ func TestLeaderFence(t *testing.T) {
 				return nil, fmt.Errorf("lease %v %v", l, ok)
 			}
 			<-ctx.Done()
-			time.Sleep(10 * time.Second) // it takes its time
+			<-time.After(10 * time.Second) // it takes its time
 			return nil, ctx.Err()
 		}}, w.led)
 		ask := func(epoch pluginapi.Epoch) error {
