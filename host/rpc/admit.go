@@ -105,15 +105,14 @@ func (s *Server) checkLead(r *run) *fault {
 
 // begin enters a call into the book. s.mu is held.
 func (s *Server) begin(now time.Time, r *run) {
-	wait := r.q.Wait
-	if wait == 0 {
-		wait = DefaultWait
+	if r.q.Wait == 0 {
+		r.q.Wait = DefaultWait
 	}
 	r.ctx = &callContext{call: HandlerContext{
 		Method: r.q.Method, NodeID: s.cfg.Node, AppName: s.cfg.App, PlatformName: s.cfg.Platform,
 		RequestID: r.q.ID, CallerNode: r.q.Node, CallerApp: r.q.App, StartTime: now, Metadata: r.q.Meta,
 	}}
-	r.ctx.Context, r.stop = context.WithDeadline(context.Background(), now.Add(wait))
+	r.ctx.Context, r.stop = context.WithDeadline(context.Background(), now.Add(r.q.Wait))
 	s.running[r] = struct{}{}
 	s.slots++
 	if r.key != "" {

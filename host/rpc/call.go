@@ -73,7 +73,7 @@ func (c *Call) check(limit int) error {
 		return err
 	}
 	if c.Timeout < 0 || c.Retry.Times < 0 {
-		return fmt.Errorf("%w: timeout %v: give a positive duration", pluginapi.ErrInvalid, c.Timeout)
+		return fmt.Errorf("%w: the timeout of a call must be a positive duration, the number of retries not negative", pluginapi.ErrInvalid)
 	}
 	if len(c.Payload) > limit {
 		return fmt.Errorf("%w: the payload has %d bytes: the most that can be sent is %d, which is the NATS server's max_payload less %d for headers: send it in parts", pluginapi.ErrTooLarge, len(c.Payload), limit, HeaderRoom)

@@ -104,8 +104,13 @@ func (s *Server) finish(r *run, out outcome) {
 }
 
 // judge returns what is wrong with an outcome, nil for an answer that may be
-// given.
-func (s *Server) judge(r *run, out outcome) *fault {
+// given. An error whose methods panic, as those of a nil pointer do, is one too.
+func (s *Server) judge(r *run, out outcome) (f *fault) {
+	defer func() {
+		if p := recover(); p != nil {
+			f = &fault{noName, "", fmt.Sprintf("the handler has returned a %T that panics: %v", out.err, p)}
+		}
+	}()
 	limit := s.cfg.Bus.MaxPayload() - HeaderRoom
 	s.mu.Lock()
 	why := r.why

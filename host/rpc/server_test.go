@@ -148,9 +148,10 @@ func TestPanic(t *testing.T) {
 		w.serve("a", map[string]Handler{
 			"panic": func(context.Context, []byte) ([]byte, error) { panic("ouch") },
 			"exit":  func(context.Context, []byte) ([]byte, error) { runtime.Goexit(); return nil, nil },
+			"nil":   func(context.Context, []byte) ([]byte, error) { var e *BroadcastError; return nil, e },
 			"echo":  echo,
 		})
-		for method, text := range map[string]string{"panic": "the handler panicked: ouch", "exit": "ended its goroutine"} {
+		for method, text := range map[string]string{"panic": "the handler panicked: ouch", "exit": "ended its goroutine", "nil": "*rpc.BroadcastError that panics"} {
 			_, err := w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: method})
 			re, ok := errors.AsType[*RemoteError](err)
 			if !ok || !strings.Contains(re.Text, text) || re.Code != "" || re.Refused || re.Running {
