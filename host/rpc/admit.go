@@ -13,11 +13,10 @@ type run struct {
 	req   []byte
 	key   string // "" if the call has no id
 	lease pluginapi.Lease
-	ctx   context.Context
-	end   context.CancelCauseFunc
-	stop  context.CancelFunc // of the deadline
+	ctx   *callContext
+	stop  context.CancelFunc
 	began time.Time
-	done  chan struct{}
+	why   error                        // the context was ended before its deadline; guarded by the server
 	tell  []func(Header, []byte) error // who waits for the answer; guarded by the server
 }
 
@@ -45,8 +44,9 @@ func (s *Server) admit(m Message, q Question) {
 		return
 	}
 	s.begin(now, r)
+	crew := s.crew
 	s.mu.Unlock()
-	go s.serve(r, h)
+	crew.do(func() { s.serve(r, h) })
 }
 
 // decide returns the call if it is to be begun, the fault if it is refused, or
@@ -105,14 +105,14 @@ func (s *Server) checkLead(r *run) *fault {
 
 // begin enters a call into the book. s.mu is held.
 func (s *Server) begin(now time.Time, r *run) {
-	wait := r.q.Wait
-	if wait == 0 {
-		wait = DefaultWait
+	if r.q.Wait == 0 {
+		r.q.Wait = DefaultWait
 	}
-	var base context.Context
-	base, r.end = context.WithCancelCause(s.life)
-	r.ctx, r.stop = context.WithDeadline(base, now.Add(wait))
-	r.done = make(chan struct{})
+	r.ctx = &callContext{call: HandlerContext{
+		Method: r.q.Method, NodeID: s.cfg.Node, AppName: s.cfg.App, PlatformName: s.cfg.Platform,
+		RequestID: r.q.ID, CallerNode: r.q.Node, CallerApp: r.q.App, StartTime: now, Metadata: r.q.Meta,
+	}}
+	r.ctx.Context, r.stop = context.WithDeadline(context.Background(), now.Add(r.q.Wait))
 	s.running[r] = struct{}{}
 	s.slots++
 	if r.key != "" {

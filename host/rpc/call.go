@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"crypto/rand"
 	"fmt"
 	"math"
 	mathrand "math/rand/v2"
@@ -74,7 +73,7 @@ func (c *Call) check(limit int) error {
 		return err
 	}
 	if c.Timeout < 0 || c.Retry.Times < 0 {
-		return fmt.Errorf("%w: timeout %v: give a positive duration", pluginapi.ErrInvalid, c.Timeout)
+		return fmt.Errorf("%w: the timeout of a call must be a positive duration, the number of retries not negative", pluginapi.ErrInvalid)
 	}
 	if len(c.Payload) > limit {
 		return fmt.Errorf("%w: the payload has %d bytes: the most that can be sent is %d, which is the NATS server's max_payload less %d for headers: send it in parts", pluginapi.ErrTooLarge, len(c.Payload), limit, HeaderRoom)
@@ -88,9 +87,6 @@ func (c *Call) question(node string, wait, age time.Duration) Question {
 		Method: c.Method, ID: c.id, App: c.From, Node: node, Wait: wait, Once: c.once, Age: age, Meta: c.meta,
 	}
 }
-
-// newID returns an id that no other call has.
-func newID() string { return rand.Text() }
 
 // budget is for how long the called node may take, of what the caller waits: a
 // little less, so that its word that the time is over arrives before it is.

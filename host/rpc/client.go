@@ -2,8 +2,11 @@ package rpc
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,54 +24,74 @@ type ClientConfig struct {
 // Client makes calls. What it knows of nodes, the calls on their way to them and
 // their circuits, is shared by all who call through it.
 type Client struct {
-	cfg  ClientConfig
-	life context.Context
-	end  context.CancelCauseFunc
-
-	mu    sync.Mutex
-	loads map[Address]*load
-	turn  uint64
+	cfg   ClientConfig
+	name  string // in the ids of calls: no other client has it
 	calls sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	ends   map[uint64]context.CancelFunc // of the calls on their way
+	serial uint64
+	loads  map[Address]*load
+	turn   uint64
 }
+
+// maxLoads bounds of how many instances something is remembered that need not
+// be.
+const maxLoads = 1024
 
 // NewClient returns a client that has started nothing.
 func NewClient(cfg ClientConfig) *Client {
-	c := &Client{cfg: cfg, loads: map[Address]*load{}}
-	c.life, c.end = context.WithCancelCause(context.Background())
-	return c
+	return &Client{cfg: cfg, name: rand.Text(), ends: map[uint64]context.CancelFunc{}, loads: map[Address]*load{}}
 }
 
 // Close ends the calls that are on their way and refuses further ones, with
 // ErrShuttingDown.
 func (c *Client) Close() {
 	c.mu.Lock()
-	c.end(pluginapi.ErrShuttingDown)
+	c.closed = true
+	for _, end := range c.ends {
+		end()
+	}
 	c.mu.Unlock()
 	c.calls.Wait()
 }
 
-// begin enters a call into the book, so that Close waits for it. ctx ends with
-// the client; done must be called.
-func (c *Client) begin(ctx context.Context, timeout time.Duration) (_ context.Context, done func(), err error) {
+func (c *Client) isClosed() bool {
 	c.mu.Lock()
-	over := c.life.Err() != nil
-	if !over {
-		c.calls.Add(1)
-	}
-	c.mu.Unlock()
-	if over {
-		return nil, nil, pluginapi.ErrShuttingDown
-	}
-	end := context.CancelFunc(func() {})
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// begin enters a call into the book, so that Close ends it and waits for it. The
+// call's number is unique; done must be called.
+func (c *Client) begin(ctx context.Context, timeout time.Duration) (_ context.Context, number uint64, done func(), err error) {
+	var end context.CancelFunc
 	if _, bounded := ctx.Deadline(); timeout == 0 && !bounded {
 		timeout = DefaultWait
 	}
 	if timeout > 0 {
 		ctx, end = context.WithTimeout(ctx, timeout)
+	} else {
+		ctx, end = context.WithCancel(ctx)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(c.life, func() { cancel(pluginapi.ErrShuttingDown) })
-	return ctx, func() { stop(); cancel(nil); end(); c.calls.Done() }, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		end()
+		return nil, 0, nil, pluginapi.ErrShuttingDown
+	}
+	c.serial++
+	n := c.serial
+	c.ends[n] = end
+	c.calls.Add(1)
+	return ctx, n, func() {
+		end()
+		c.mu.Lock()
+		delete(c.ends, n)
+		c.mu.Unlock()
+		c.calls.Done()
+	}, nil
 }
 
 // Do makes a call.
@@ -114,14 +137,15 @@ func (c *Client) prepare(ctx context.Context, call *Call) (_ context.Context, do
 	if err == nil {
 		err = ended(ctx)
 	}
+	var number uint64
 	if err == nil {
-		ctx, done, err = c.begin(ctx, call.Timeout)
+		ctx, number, done, err = c.begin(ctx, call.Timeout)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("call %.140s of app %.70s: %w", call.Method, call.App, err)
 	}
 	if !given {
-		call.id = newID()
+		call.id = c.name + "-" + strconv.FormatUint(number, 36)
 	}
 	return ctx, done, nil
 }
@@ -132,10 +156,10 @@ func ended(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}
-	if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
-		return cause
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return pluginapi.ErrTimeout
 	}
-	return pluginapi.ErrTimeout
+	return ctx.Err()
 }
 
 // send makes one attempt at one node.
@@ -148,16 +172,16 @@ func (c *Client) send(ctx context.Context, call *Call, to Address, q Question) (
 		q.Wait = budget(time.Until(left))
 	}
 	h, data, err := c.cfg.Bus.Request(ctx, to, q.header(), call.Payload)
-	c.untrack(to, probe, call.Circuit, wayOf(ctx, err))
+	c.untrack(to, probe, call.Circuit, wayOf(err))
 	if err == nil {
 		return readAnswer(to, call.Method, h, data)
 	}
 	unknown := errors.Is(err, pluginapi.ErrUnknownOutcome)
-	if ctx.Err() != nil && unknown && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-		c.giveUp(to, q.ID)
-		if cause := context.Cause(ctx); !errors.Is(err, cause) {
-			err = fmt.Errorf("%w: %w", err, cause)
-		}
+	if unknown && errors.Is(ctx.Err(), context.Canceled) {
+		c.giveUp(ctx, to, q.ID)
+	}
+	if errors.Is(err, context.Canceled) && c.isClosed() {
+		err = fmt.Errorf("%w: %w", pluginapi.ErrShuttingDown, err)
 	}
 	if !unknown && !errors.Is(err, pluginapi.ErrUnreachable) && ended(ctx) == nil {
 		err = fmt.Errorf("%w: %w", pluginapi.ErrUnreachable, err) // this node is cut off
@@ -174,21 +198,19 @@ func at(node string) string {
 
 // giveUp tells the called node that nobody waits any more. Which one took a call
 // to any is not known; the deadline ends that.
-func (c *Client) giveUp(to Address, id string) {
+func (c *Client) giveUp(ctx context.Context, to Address, id string) {
 	if to.Node == "" {
 		return
 	}
 	// A cancel that is lost costs the time until the deadline.
-	_ = c.cfg.Bus.Send(context.WithoutCancel(c.life), to, Question{Node: c.cfg.Node, Cancel: id}.header())
+	_ = c.cfg.Bus.Send(context.WithoutCancel(ctx), to, Question{Node: c.cfg.Node, Cancel: id}.header())
 }
 
 // wayOf says what the end of a request says about the way to the node.
-func wayOf(ctx context.Context, err error) transport {
+func wayOf(err error) transport {
 	switch {
 	case err == nil:
 		return arrived
-	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded):
-		return unproven
 	case errors.Is(err, pluginapi.ErrUnreachable), errors.Is(err, pluginapi.ErrUnknownOutcome) && errors.Is(err, pluginapi.ErrTimeout):
 		return lost
 	}
@@ -226,7 +248,7 @@ func (c *Client) untrack(to Address, probe, circuit bool, r transport) {
 		l.breaker.End(time.Now(), probe, r)
 		c.changed(to, before, l.breaker.State())
 	}
-	if l.out == 0 && l.breaker.idle() {
+	if l.out == 0 && l.breaker.idle() && len(c.loads) > maxLoads {
 		delete(c.loads, to)
 	}
 }
@@ -239,7 +261,7 @@ func (c *Client) changed(to Address, before, after Circuit) {
 
 // choose returns a node for a call that any may answer, beside those that were
 // tried. An empty node leaves it to the bus: nobody is known to have the app.
-func (c *Client) choose(call *Call, tried map[string]bool) (to Address, ok bool) {
+func (c *Client) choose(call *Call, tried []string) (to Address, ok bool) {
 	peers := c.cfg.Directory.Peers(call.App)
 	if len(peers) == 0 {
 		return Address{App: call.App}, len(tried) == 0
@@ -258,7 +280,7 @@ func (c *Client) choose(call *Call, tried map[string]bool) (to Address, ok bool)
 	to.Node, ok = pick(peers,
 		func(node string) int { return of(node).out },
 		func(node string) bool {
-			return !tried[node] && (!call.Circuit || of(node).breaker.Ready(now))
+			return !slices.Contains(tried, node) && (!call.Circuit || of(node).breaker.Ready(now))
 		}, c.turn)
 	return to, ok
 }

@@ -63,6 +63,8 @@ func FuzzReadAnswer(f *testing.F) {
 	f.Add("busy", stateRefused, "n1", []byte("text"))
 	f.Add("-", "", "", []byte(nil))
 	f.Add("context canceled", "running", "a.b", []byte("\xff"))
+	f.Add("context canceled", "", "n1", []byte("x"))
+	f.Add("context deadline exceeded", stateRefused, "n1", []byte("x"))
 	f.Fuzz(func(t *testing.T, code, state, node string, body []byte) {
 		_, err := readAnswer(Address{App: "web"}, "m", Header{headError: {code}, headState: {state}, headNode: {node}}, body)
 		e, ok := errors.AsType[*RemoteError](err)
@@ -302,7 +304,7 @@ func (l limit) Allow(method string) bool { l[method]--; return l[method] >= 0 }
 // Each middleware does what it says.
 func TestMiddlewareSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx := context.WithValue(t.Context(), handlerKey{}, &HandlerContext{Method: "m", CallerApp: "shop"})
+		ctx := &callContext{t.Context(), HandlerContext{Method: "m", CallerApp: "shop"}}
 		boom := func(context.Context, []byte) ([]byte, error) { panic("ouch") }
 		slow := func(ctx context.Context, _ []byte) ([]byte, error) { time.Sleep(time.Second); return nil, ctx.Err() }
 		var told []string

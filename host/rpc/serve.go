@@ -25,9 +25,9 @@ type outcome struct {
 func (s *Server) serve(r *run, h Handler) {
 	var telling sync.WaitGroup
 	telling.Add(1)
-	late := context.AfterFunc(r.ctx, func() {
+	late := context.AfterFunc(r.ctx.Context, func() {
 		defer telling.Done()
-		if errors.Is(context.Cause(r.ctx), context.DeadlineExceeded) {
+		if r.expired() {
 			s.tell(r, fault{string(pluginapi.ErrTimeout), stateRunning, fmt.Sprintf("%v after %v: the handler has not come back", pluginapi.ErrTimeout, r.q.Wait)})
 		}
 	})
@@ -43,14 +43,24 @@ func (s *Server) serve(r *run, h Handler) {
 		telling.Wait()
 		s.finish(r, out)
 	}()
-	ctx := context.WithValue(r.ctx, handlerKey{}, &HandlerContext{
-		Method: r.q.Method, NodeID: s.cfg.Node, AppName: s.cfg.App, PlatformName: s.cfg.Platform,
-		RequestID: r.q.ID, CallerNode: r.q.Node, CallerApp: r.q.App, StartTime: r.began, Metadata: r.q.Meta,
-	})
+	var ctx context.Context = r.ctx
 	if r.lease.Valid != nil {
 		ctx = pluginapi.WithLease(ctx, r.lease)
 	}
 	out.data, out.err = h(ctx, r.req)
+}
+
+// expired reports whether the deadline of the call has passed.
+func (r *run) expired() bool { return errors.Is(r.ctx.Err(), context.DeadlineExceeded) }
+
+// stopRun ends the context of a call before its deadline.
+func (s *Server) stopRun(r *run, why error) {
+	s.mu.Lock()
+	if r.why == nil {
+		r.why = why
+	}
+	s.mu.Unlock()
+	r.stop()
 }
 
 // finish answers all who wait and takes the call out of the book.
@@ -65,7 +75,7 @@ func (s *Server) finish(r *run, out outcome) {
 			status = StatusTimeout
 		}
 	}
-	if errors.Is(context.Cause(r.ctx), context.DeadlineExceeded) {
+	if r.expired() {
 		status = StatusTimeout
 	}
 	s.mu.Lock()
@@ -81,24 +91,34 @@ func (s *Server) finish(r *run, out outcome) {
 	}
 	s.cfg.Observer.handled(s.cfg.App, r.q.Method, status, time.Since(r.began))
 	r.stop()
-	r.end(nil)
 	s.mu.Lock()
 	delete(s.running, r) // after the answer: who waits for the end of all calls waits for their answers
+	if s.ended != nil {
+		close(s.ended)
+		s.ended = nil
+	}
 	if r.key != "" && s.byID[r.key] == r {
 		delete(s.byID, r.key)
 	}
 	s.mu.Unlock()
-	close(r.done)
 }
 
 // judge returns what is wrong with an outcome, nil for an answer that may be
-// given.
-func (s *Server) judge(r *run, out outcome) *fault {
+// given. An error whose methods panic, as those of a nil pointer do, is one too.
+func (s *Server) judge(r *run, out outcome) (f *fault) {
+	defer func() {
+		if p := recover(); p != nil {
+			f = &fault{noName, "", fmt.Sprintf("the handler has returned a %T that panics: %v", out.err, p)}
+		}
+	}()
 	limit := s.cfg.Bus.MaxPayload() - HeaderRoom
-	switch cause := context.Cause(r.ctx); {
-	case out.err != nil && errors.Is(out.err, context.Canceled) && (cause == pluginapi.ErrShuttingDown || cause == pluginapi.ErrNotLeader):
-		return &fault{cause.Error(), stateRunning, fmt.Sprintf("%v: the handler was ended: %v", cause, out.err)}
-	case errors.Is(out.err, context.DeadlineExceeded) && cause == context.DeadlineExceeded:
+	s.mu.Lock()
+	why := r.why
+	s.mu.Unlock()
+	switch {
+	case errors.Is(out.err, context.Canceled) && why != nil && why != context.Canceled:
+		return &fault{why.Error(), stateRunning, fmt.Sprintf("%v: the handler was ended: %v", why, out.err)}
+	case errors.Is(out.err, context.DeadlineExceeded) && r.expired():
 		return &fault{string(pluginapi.ErrTimeout), stateRunning, fmt.Sprintf("%v: the handler was ended: %v", pluginapi.ErrTimeout, out.err)}
 	case out.err != nil:
 		return &fault{name(out.err, s.cfg.Named), "", out.err.Error()}

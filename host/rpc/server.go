@@ -41,14 +41,14 @@ type Server struct {
 
 	mu      sync.Mutex
 	open    bool
-	life    context.Context // while it is open
-	end     context.CancelCauseFunc
 	stops   []func()
 	leading pluginapi.Epoch   // the epoch in which calls to the leader are answered; 0: in none
 	running map[*run]struct{} // handlers that run, and answers on their way
 	slots   int               // taken, of the pool
 	byID    map[string]*run
 	window  *Window
+	ended   chan struct{} // closed when a call ends; nil: nobody waits
+	crew    *crew         // while it is open
 }
 
 // NewServer returns a server that has started nothing.
@@ -67,8 +67,7 @@ func (s *Server) Open() error {
 		s.mu.Unlock()
 		return nil
 	}
-	s.open = true
-	s.life, s.end = context.WithCancelCause(context.Background())
+	s.open, s.crew = true, newCrew()
 	if s.window == nil { // what was remembered before a Close is true after it
 		s.window = NewWindow(time.Now())
 	}
@@ -91,7 +90,7 @@ func (s *Server) Open() error {
 // that still run then are told so.
 func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
-	open, stops, end := s.open, s.stops, s.end
+	open, stops, crew := s.open, s.stops, s.crew
 	s.open, s.stops, s.leading = false, nil, 0
 	s.mu.Unlock()
 	if !open {
@@ -100,10 +99,11 @@ func (s *Server) Close(ctx context.Context) {
 	for _, stop := range stops {
 		stop()
 	}
-	for _, r := range s.drain(ctx, graceStop, pluginapi.ErrShuttingDown, func(*run) bool { return true }) {
+	left := s.drain(ctx, graceStop, pluginapi.ErrShuttingDown, func(*run) bool { return true })
+	for _, r := range left {
 		s.tell(r, fault{string(pluginapi.ErrShuttingDown), stateRunning, fmt.Sprintf("%v: the handler still runs", pluginapi.ErrShuttingDown)})
 	}
-	end(pluginapi.ErrShuttingDown)
+	crew.close(len(left) == 0)
 }
 
 // Lead begins to answer calls to the leader of this epoch.
@@ -134,7 +134,7 @@ func (s *Server) drain(ctx context.Context, grace time.Duration, why pluginapi.E
 	late, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	for _, r := range s.wait(late, of) {
-		r.end(why)
+		s.stopRun(r, why)
 	}
 	left := s.wait(ctx, of)
 	for _, r := range left {
@@ -146,19 +146,20 @@ func (s *Server) drain(ctx context.Context, grace time.Duration, why pluginapi.E
 // wait returns the chosen calls that still run when ctx ends.
 func (s *Server) wait(ctx context.Context, of func(*run) bool) []*run {
 	for {
-		left := s.runs(of)
+		left, ended := s.runs(of)
 		if len(left) == 0 {
 			return nil
 		}
 		select {
-		case <-left[0].done:
+		case <-ended:
 		case <-ctx.Done():
-			return s.runs(of)
+			return left
 		}
 	}
 }
 
-func (s *Server) runs(of func(*run) bool) (out []*run) {
+// runs returns the chosen calls that run, and what is closed when one ends.
+func (s *Server) runs(of func(*run) bool) (out []*run, ended <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for r := range s.running {
@@ -166,7 +167,10 @@ func (s *Server) runs(of func(*run) bool) (out []*run) {
 			out = append(out, r)
 		}
 	}
-	return out
+	if s.ended == nil {
+		s.ended = make(chan struct{})
+	}
+	return out, s.ended
 }
 
 // take is told each message. It never waits for a handler.
@@ -190,7 +194,7 @@ func (s *Server) cancel(q Question) {
 	r := s.byID[callKey(q.Node, q.Cancel)]
 	s.mu.Unlock()
 	if r != nil {
-		r.end(context.Canceled)
+		s.stopRun(r, context.Canceled)
 	}
 }
 

@@ -148,9 +148,10 @@ func TestPanic(t *testing.T) {
 		w.serve("a", map[string]Handler{
 			"panic": func(context.Context, []byte) ([]byte, error) { panic("ouch") },
 			"exit":  func(context.Context, []byte) ([]byte, error) { runtime.Goexit(); return nil, nil },
+			"nil":   func(context.Context, []byte) ([]byte, error) { var e *BroadcastError; return nil, e },
 			"echo":  echo,
 		})
-		for method, text := range map[string]string{"panic": "the handler panicked: ouch", "exit": "ended its goroutine"} {
+		for method, text := range map[string]string{"panic": "the handler panicked: ouch", "exit": "ended its goroutine", "nil": "*rpc.BroadcastError that panics"} {
 			_, err := w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: method})
 			re, ok := errors.AsType[*RemoteError](err)
 			if !ok || !strings.Contains(re.Text, text) || re.Code != "" || re.Refused || re.Running {
@@ -201,7 +202,7 @@ func TestClose(t *testing.T) {
 		gate := make(chan struct{})
 		s := w.serve("a", map[string]Handler{
 			"short": func(context.Context, []byte) ([]byte, error) {
-				time.Sleep(500 * time.Millisecond)
+				<-time.After(500 * time.Millisecond)
 				return []byte("done"), nil
 			},
 			"heed": func(ctx context.Context, _ []byte) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() },
@@ -251,7 +252,7 @@ func TestClose(t *testing.T) {
 // of such a call runs on.
 func TestLeaderFence(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		var runs, running atomic.Int32
+		var runs, running, ids atomic.Int32
 		s := w.serve("a", map[string]Handler{"act": func(ctx context.Context, _ []byte) ([]byte, error) {
 			runs.Add(1)
 			running.Add(1)
@@ -261,11 +262,11 @@ func TestLeaderFence(t *testing.T) {
 				return nil, fmt.Errorf("lease %v %v", l, ok)
 			}
 			<-ctx.Done()
-			time.Sleep(10 * time.Second) // it takes its time
+			<-time.After(10 * time.Second) // it takes its time
 			return nil, ctx.Err()
 		}}, w.led)
 		ask := func(epoch pluginapi.Epoch) error {
-			h := Question{Method: "act", ID: newID(), Node: "c", Wait: time.Minute, ToLeader: true, Epoch: epoch}.header()
+			h := Question{Method: "act", ID: fmt.Sprint("id-", ids.Add(1)), Node: "c", Wait: time.Minute, ToLeader: true, Epoch: epoch}.header()
 			rh, data, err := w.Request(t.Context(), Address{"web", "a"}, h, nil)
 			if err == nil {
 				_, err = readAnswer(Address{"web", "a"}, "act", rh, data)
@@ -280,13 +281,17 @@ func TestLeaderFence(t *testing.T) {
 		refused(7) // no lease
 		w.elect("a", 7)
 		refused(7) // the lease, but not active yet
+		refused(0)
 		s.Lead(7)
 		refused(6)
 		refused(8)
+		w.elect("a", 9) // it leads anew, and is not active in that epoch yet
+		refused(9)
+		refused(0)
 		w.elect("b", 8)
 		refused(7) // active, but the lease is over
 		w.elect("a", 7)
-		if w.stale != 5 || runs.Load() != 0 {
+		if w.stale != 8 || runs.Load() != 0 {
 			t.Errorf("%d refusals counted, %d runs", w.stale, runs.Load())
 		}
 		for _, epoch := range []pluginapi.Epoch{7, 0} {
@@ -368,7 +373,7 @@ func TestStrangers(t *testing.T) {
 			"no value":           {headMethod: {}},
 			"a long method":      {headMethod: {strings.Repeat("m", 129)}},
 			"a method in Greek":  {headMethod: {"δο"}},
-			"a caller with dots": {headMethod: {"do"}, headNode: {"a.b"}},
+			"a caller with dots": {headMethod: {"do"}, headFrom: {"a.b"}},
 			"a negative time":    {headMethod: {"do"}, headTime: {"-1"}},
 			"a huge epoch":       {headMethod: {"do"}, headLeader: {"99999999999999999999999"}},
 			"once without an id": {headMethod: {"do"}, headOnce: {"0"}},

@@ -132,7 +132,7 @@ func (c *Client) sendTo(ctx context.Context, call *Call, at *attempt) ([]byte, e
 
 // toAny sends the call to one node after the other until one is there.
 func (c *Client) toAny(ctx context.Context, call *Call, at *attempt) ([]byte, error) {
-	tried := map[string]bool{}
+	var tried []string
 	var last error
 	for {
 		to, ok := c.choose(call, tried)
@@ -142,7 +142,7 @@ func (c *Client) toAny(ctx context.Context, call *Call, at *attempt) ([]byte, er
 		if !ok {
 			return nil, last
 		}
-		tried[to.Node] = true
+		tried = append(tried, to.Node)
 		at.to, at.first = to, time.Time{}
 		data, err := c.sendTo(ctx, call, at)
 		absent := errors.Is(err, pluginapi.ErrUnreachable) && !errors.Is(err, pluginapi.ErrUnknownOutcome)

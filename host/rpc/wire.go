@@ -14,8 +14,7 @@ import (
 const (
 	headMethod = "Gc-Method"
 	headID     = "Gc-Id"
-	headApp    = "Gc-App"    // who calls, by its own word
-	headNode   = "Gc-Node"   // where the caller is; in an answer, who has answered
+	headFrom   = "Gc-From"   // who calls, by its own word: node, or node/app
 	headTime   = "Gc-Time"   // for how many ms the caller waits
 	headLeader = "Gc-Leader" // only the leader may answer, in this epoch; 0: in any
 	headOnce   = "Gc-Once"   // it may be sent again; ms since it was first sent
@@ -26,6 +25,7 @@ const (
 // Headers of an answer that is an error; its text is the body.
 const (
 	headError = "Gc-Error" // the error's name, or "-"
+	headNode  = "Gc-Node"  // who has answered
 	headState = "Gc-State" // what became of the handler; absent: it has returned
 )
 
@@ -70,20 +70,25 @@ type Question struct {
 
 // header returns the headers of a question.
 func (q Question) header() Header {
-	h := make(Header, 8)
+	h := make(Header, 6)
+	values := make([]string, 0, 6) // one allocation for what every call has
 	set := func(name, value string) {
 		if value != "" {
-			h[name] = []string{value}
+			values = append(values, value)
+			h[name] = values[len(values)-1:]
 		}
 	}
-	set(headNode, q.Node)
+	from := q.Node
+	if q.App != "" {
+		from += "/" + q.App
+	}
+	set(headFrom, from)
 	if q.Cancel != "" {
 		set(headCancel, q.Cancel)
 		return h
 	}
 	set(headMethod, q.Method)
 	set(headID, q.ID)
-	set(headApp, q.App)
 	if q.Wait > 0 {
 		set(headTime, millis(q.Wait))
 	}
@@ -105,13 +110,12 @@ func millis(d time.Duration) string { return strconv.FormatInt(max(1, d.Millisec
 // readQuestion reads the headers of a question and refuses what cannot be one.
 func readQuestion(h Header) (q Question, err error) {
 	r := reader{h: h}
-	q.Node = r.name(headNode, "node")
+	q.Node, q.App = r.from()
 	if q.Cancel = r.word(headCancel, CheckID); q.Cancel != "" || r.err != nil {
 		return q, r.err
 	}
 	q.Method = r.word(headMethod, CheckMethod)
 	q.ID = r.word(headID, CheckID)
-	q.App = r.name(headApp, "app")
 	if ms, ok := r.number(headTime, math.MaxInt64); ok {
 		q.Wait = time.Duration(min(max(ms, 1), uint64(maxWait.Milliseconds()))) * time.Millisecond
 	}
@@ -159,6 +163,19 @@ func (r *reader) word(name string, check func(string) error) string {
 
 func (r *reader) name(name, kind string) string {
 	return r.word(name, func(s string) error { return pluginapi.CheckName(kind, s) })
+}
+
+func (r *reader) from() (node, app string) {
+	r.word(headFrom, func(s string) error {
+		var both bool
+		if node, app, both = strings.Cut(s, "/"); both {
+			if err := pluginapi.CheckName("app", app); err != nil {
+				return err
+			}
+		}
+		return pluginapi.CheckName("node", node)
+	})
+	return node, app
 }
 
 func (r *reader) number(name string, most uint64) (n uint64, ok bool) {
