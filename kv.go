@@ -147,30 +147,30 @@ func (kv *KV) Apply(ctx context.Context, changes ...KeyValueChange) (revisions [
 	return within(ctx, kv, func(b *bus.Bucket) ([]uint64, error) { return b.Apply(ctx, changes) })
 }
 
-// Fence makes this node's leadership of the app the newest that the bucket has
+// RaiseEpoch makes this node's leadership of the app the newest that the bucket has
 // seen: from then on it refuses fenced changes of every older one. The first
 // fenced change of a leadership does that by itself; a leader that reads before
-// it writes raises the fence first.
+// it writes raises the epoch first.
 //
 // # Errors
 //
 // ErrNotLeader when this node's lease does not hold at this moment, ErrFenced
 // when a newer leader has been here.
-func (kv *KV) Fence(ctx context.Context) error {
-	_, err := fenced(ctx, kv, func(f *bus.Fence) (any, error) { return nil, f.Raise(ctx) })
+func (kv *KV) RaiseEpoch(ctx context.Context) error {
+	_, err := fenced(ctx, kv, func(w *bus.EpochWriter) (any, error) { return nil, w.Raise(ctx) })
 	return err
 }
 
 // PutFenced is PutRevision in the name of this node's leadership of the app. The
-// store itself refuses it once a newer leader has raised the fence, whatever the
+// store itself refuses it once a newer leader has made one, whatever the
 // clocks say. Plain changes are not fenced: what only the leader may write has
 // to be written by PutFenced and ApplyFenced alone.
 //
 // # Errors
 //
-// As of [KV.Fence].
+// As of [KV.RaiseEpoch].
 func (kv *KV) PutFenced(ctx context.Context, key string, value []byte) (revision uint64, err error) {
-	return fenced(ctx, kv, func(f *bus.Fence) (uint64, error) { return f.Put(ctx, key, value) })
+	return fenced(ctx, kv, func(w *bus.EpochWriter) (uint64, error) { return w.Put(ctx, key, value) })
 }
 
 // ApplyFenced is Apply in the name of this node's leadership, see
@@ -178,9 +178,9 @@ func (kv *KV) PutFenced(ctx context.Context, key string, value []byte) (revision
 //
 // # Errors
 //
-// As of [KV.Fence] and [KV.Apply].
+// As of [KV.RaiseEpoch] and [KV.Apply].
 func (kv *KV) ApplyFenced(ctx context.Context, changes ...KeyValueChange) (revisions []uint64, err error) {
-	return fenced(ctx, kv, func(f *bus.Fence) ([]uint64, error) { return f.Apply(ctx, changes) })
+	return fenced(ctx, kv, func(w *bus.EpochWriter) ([]uint64, error) { return w.Apply(ctx, changes) })
 }
 
 // Keys lists the keys that have a value and begin with prefix, sorted; "" lists
@@ -236,18 +236,18 @@ func within[T any](ctx context.Context, kv *KV, call func(*bus.Bucket) (T, error
 	return out, kvError(err)
 }
 
-// fenced makes one call of the fence of this node's leadership.
-func fenced[T any](ctx context.Context, kv *KV, call func(*bus.Fence) (T, error)) (out T, err error) {
+// fenced makes one call of the writer of this node's leadership.
+func fenced[T any](ctx context.Context, kv *KV, call func(*bus.EpochWriter) (T, error)) (out T, err error) {
 	if kv.a.mode != ModeSingleton {
-		return out, fmt.Errorf("%w: app %s has no leader: only a Singleton app writes behind a fence", ErrInvalid, kv.a.name)
+		return out, fmt.Errorf("%w: app %s has no leader: only a Singleton app makes fenced changes", ErrInvalid, kv.a.name)
 	}
 	n, err := kv.a.running()
 	if err != nil {
 		return out, err
 	}
-	f, err := n.Fence(ctx, kv.a.name)
+	w, err := n.EpochWriter(ctx, kv.a.name)
 	if err == nil {
-		out, err = call(f)
+		out, err = call(w)
 	}
 	return out, kvError(err)
 }

@@ -144,7 +144,7 @@ func TestKVBadInput(t *testing.T) {
 	}
 }
 
-// A node that does not lead cannot write behind the fence; one that leads no
+// A node that does not lead cannot make a fenced change; one that leads no
 // more is refused by the store, by its lease, or both; and the epoch in the
 // bucket follows the leadership.
 func TestKVFencedByLeadership(t *testing.T) {
@@ -159,7 +159,7 @@ func TestKVFencedByLeadership(t *testing.T) {
 	for round := range 3 {
 		leader := leaderOf(t, "web", nodes...)
 		standby := other(nodes, leader)
-		must(t, leader.apps["web"].KV().Fence(ctx))
+		must(t, leader.apps["web"].KV().RaiseEpoch(ctx))
 		_, err := leader.apps["web"].KV().PutFenced(ctx, "k", fmt.Append(nil, round))
 		must(t, err)
 		_, err = leader.apps["web"].KV().ApplyFenced(ctx, cluster.KeyValueChange{Key: "k2", Value: fmt.Append(nil, round)})

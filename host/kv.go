@@ -20,9 +20,9 @@ type buckets struct {
 
 // appBucket is the bucket of one app.
 type appBucket struct {
-	opening chan struct{} // holds a token while somebody opens it
-	bucket  *bus.Bucket   // nil before; guarded by buckets.mu
-	fence   *bus.Fence    // of the newest epoch that this node has led in; guarded by buckets.mu
+	opening chan struct{}    // holds a token while somebody opens it
+	bucket  *bus.Bucket      // nil before; guarded by buckets.mu
+	writer  *bus.EpochWriter // of the newest epoch that this node has led in; guarded by buckets.mu
 }
 
 func (b *buckets) of(app string) *appBucket {
@@ -43,18 +43,18 @@ func (b *buckets) opened(a *appBucket) *bus.Bucket {
 	return a.bucket
 }
 
-// fence returns the fence of the present leadership. What was refused in an
+// writer returns the writer of the present leadership. What was refused in an
 // older one is kept.
-func (b *buckets) fence(app string, a *appBucket, lease pluginapi.Lease) *bus.Fence {
+func (b *buckets) writer(app string, a *appBucket, lease pluginapi.Lease) *bus.EpochWriter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if a.fence == nil || a.fence.Epoch() < lease.Epoch {
-		if a.fence != nil {
-			b.fenced[app] += a.fence.Refused()
+	if a.writer == nil || a.writer.Epoch() < lease.Epoch {
+		if a.writer != nil {
+			b.fenced[app] += a.writer.Refused()
 		}
-		a.fence = a.bucket.Fence(lease.Epoch, lease.Valid)
+		a.writer = a.bucket.EpochWriter(lease.Epoch, lease.Valid)
 	}
-	return a.fence
+	return a.writer
 }
 
 // refused counts the changes of an app that were refused because of a newer
@@ -63,8 +63,8 @@ func (b *buckets) refused(app string) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := b.fenced[app]
-	if a := b.byApp[app]; a != nil && a.fence != nil {
-		n += a.fence.Refused()
+	if a := b.byApp[app]; a != nil && a.writer != nil {
+		n += a.writer.Refused()
 	}
 	return n
 }
@@ -109,21 +109,21 @@ func (n *Node) Bucket(ctx context.Context, app string) (*bus.Bucket, error) {
 	return b, nil
 }
 
-// Fence returns the fence of the app's bucket in the epoch in which this node
-// leads the app.
+// EpochWriter returns what makes fenced changes of the app's bucket in the epoch
+// in which this node leads the app.
 //
 // # Errors
 //
 // ErrNotLeader, and as of [Node.Bucket].
-func (n *Node) Fence(ctx context.Context, app string) (*bus.Fence, error) {
+func (n *Node) EpochWriter(ctx context.Context, app string) (*bus.EpochWriter, error) {
 	if _, err := n.Bucket(ctx, app); err != nil {
 		return nil, err
 	}
 	lease, ok := n.Lease(app)
 	if !ok {
-		return nil, fmt.Errorf("write behind the fence of %s: %w", app, pluginapi.ErrNotLeader)
+		return nil, fmt.Errorf("make a fenced change of %s: %w", app, pluginapi.ErrNotLeader)
 	}
-	return n.buckets.fence(app, n.buckets.of(app), lease), nil
+	return n.buckets.writer(app, n.buckets.of(app), lease), nil
 }
 
 // FencedWrites counts the fenced changes of this node that an app's bucket has

@@ -56,14 +56,14 @@ func TestFencedWritesAreCounted(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	old := node.fence("a", a, lease(3))
+	old := node.writer("a", a, lease(3))
 	if _, err := old.Put(ctx, "k", []byte("old")); err != nil {
 		t.Fatal(err)
 	}
-	if again := node.fence("a", a, lease(3)); again != old {
-		t.Error("one leadership has two fences: two of its changes could be on their way at once")
+	if again := node.writer("a", a, lease(3)); again != old {
+		t.Error("one leadership has two writers: two of its changes could be on their way at once")
 	}
-	if _, err := b.Fence(4, func() bool { return true }).Put(ctx, "k", []byte("new")); err != nil {
+	if _, err := b.EpochWriter(4, func() bool { return true }).Put(ctx, "k", []byte("new")); err != nil {
 		t.Fatal(err)
 	}
 	for n := range uint64(3) {
@@ -74,7 +74,7 @@ func TestFencedWritesAreCounted(t *testing.T) {
 			t.Errorf("%d refusals counted, want %d", got, n+1)
 		}
 	}
-	next := node.fence("a", a, lease(5))
+	next := node.writer("a", a, lease(5))
 	if err := next.Raise(ctx); err != nil {
 		t.Fatal(err)
 	}

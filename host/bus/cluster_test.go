@@ -60,7 +60,62 @@ func TestCluster(t *testing.T) {
 	})
 	t.Run("cas", func(t *testing.T) { raceCAS(t, append(rs, r)...) })
 	t.Run("leader", func(t *testing.T) { moveLeader(t, r, rs[0]) })
+	t.Run("bucket", func(t *testing.T) { bucketOfThree(t, servers) })
 	t.Run("leader dies", func(t *testing.T) { loseLeader(t, servers) })
+}
+
+// bucketOfThree uses a bucket with three replicas through each server: batches,
+// the largest value, and changes of one key that are made at the same time.
+func bucketOfThree(t *testing.T, servers []*server.Server) {
+	ctx := within(t, patience)
+	var all []*Bucket
+	for _, s := range servers {
+		all = append(all, openBucket(t, dialServer(t, s)))
+	}
+	if n := replicas(t, all[0].r); n != 3 {
+		t.Errorf("%d replicas", n)
+	}
+	applyAll(t, ctx, all[0])
+	large := make([]byte, MaxKVValue)
+	for i, b := range all {
+		must(b.Put(ctx, "large", large))
+		if e := must(all[(i+1)%3].GetLinearizable(ctx, "large")); len(e.Value) != len(large) {
+			t.Errorf("read %d bytes", len(e.Value))
+		}
+	}
+	const each = 20
+	must(all[0].Put(ctx, "n", []byte("0")))
+	var wg sync.WaitGroup
+	for _, b := range all {
+		wg.Go(func() {
+			for range each {
+				increment(t, ctx, b, "n")
+			}
+		})
+	}
+	wg.Wait()
+	if e := must(all[0].GetLinearizable(ctx, "n")); string(e.Value) != fmt.Sprint(len(all)*each) {
+		t.Errorf("%d increments made %q", len(all)*each, e.Value)
+	}
+}
+
+// increment adds one, as often as it takes.
+func increment(t *testing.T, ctx context.Context, b *Bucket, key string) {
+	for {
+		e, err := b.Get(ctx, key)
+		if err == nil {
+			var n int
+			_, _ = fmt.Sscan(string(e.Value), &n)
+			_, err = b.Update(ctx, key, fmt.Append(nil, n+1), e.Revision)
+		}
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, ErrConflict) {
+			t.Error(err)
+			return
+		}
+	}
 }
 
 func replicas(t *testing.T, r *Records) int {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
 const (
-	kvReadTry  = time.Second           // one try of a read: the server asked may be frozen
+	kvReadTry  = 2 * time.Second       // one try of a read: the server asked may be frozen
 	kvRetry    = 2 * time.Millisecond  // before the second try; doubles
 	kvRetryMax = 50 * time.Millisecond // while a stream elects its leader, which takes this long and longer
 )
@@ -42,6 +44,9 @@ func insist(ctx context.Context, again func(error) bool, do func(context.Context
 func untaken(err error) bool {
 	if errors.Is(err, ErrClosed) {
 		return false
+	}
+	if errors.Is(err, ErrRefused) && errors.Is(err, pluginapi.ErrTimeout) {
+		return true // the time of one try ran out before it was sent
 	}
 	return errors.Is(err, ErrNoResponders) || errors.Is(err, errNotConnected) || errors.Is(err, errNoLeader) ||
 		isAPI(err, codeNotAvailable, codeNotLeader, codeNotReady, codeBusy, codeWrongSequence2)

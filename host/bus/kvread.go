@@ -51,16 +51,22 @@ func (b *Bucket) GetLinearizable(ctx context.Context, key string) (Entry, error)
 // readProved reads a key, and has the stream store a message on the condition
 // that the key is still at what was read. What is not stored proves nothing.
 func (b *Bucket) readProved(ctx context.Context, key string) (Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, kvReadTry)
-	defer cancel()
-	rec, err := b.r.get(ctx, key)
+	rec, err := b.readOnce(ctx, key)
 	if err != nil {
 		return Record{}, err
 	}
 	m := &nats.Msg{Subject: b.names.KVCheck()}
 	b.condition(m, b.subject(key), rec.Seq)
+	ctx, cancel := context.WithTimeout(ctx, kvReadTry)
+	defer cancel()
 	_, err = b.r.s.put(ctx, m)
 	return rec, err
+}
+
+func (b *Bucket) readOnce(ctx context.Context, key string) (Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, kvReadTry)
+	defer cancel()
+	return b.r.get(ctx, key)
 }
 
 func (b *Bucket) found(key string, rec Record, err error) (Entry, error) {
@@ -75,10 +81,8 @@ func (b *Bucket) found(key string, rec Record, err error) (Entry, error) {
 
 // read reads the newest entry of a key; Seq 0: there is none.
 func (b *Bucket) read(ctx context.Context, key string) (rec Record, err error) {
-	err = insist(ctx, unread, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, kvReadTry)
-		defer cancel()
-		rec, err = b.r.get(ctx, key)
+	err = insist(ctx, unread, func(ctx context.Context) (err error) {
+		rec, err = b.readOnce(ctx, key)
 		return err
 	})
 	return rec, err

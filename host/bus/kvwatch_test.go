@@ -343,7 +343,7 @@ func FuzzBucketEntry(f *testing.F) {
 		if e := rec.entry(); (e.Op == OpDelete) != (e.Value == nil) && len(data) > 0 {
 			t.Errorf("entry %+v", e)
 		}
-		if epoch, err := fenceEpoch(stored{Subject: subject, Seq: 7, Data: data}); err == nil && epoch == 0 {
+		if epoch, err := highestEpoch(stored{Subject: subject, Seq: 7, Data: data}); err == nil && epoch == 0 {
 			t.Errorf("%q is an epoch of 0", data)
 		}
 		h, err := nats.DecodeHeadersMsg(head)

@@ -240,10 +240,10 @@ func followKV(t *testing.T, b *bus.Bucket) *kvTold {
 	return k
 }
 
-// TestKVFence: two leaders that both believe in their lease write behind the
-// fence while the bucket's leader changes. After the first change of the newer
+// TestKVFenced: two leaders that both believe in their lease write in turn,
+// fenced, while the bucket's leader changes. After the first change of the newer
 // one was stored, none of the older one is, acknowledged or not.
-func TestKVFence(t *testing.T) {
+func TestKVFenced(t *testing.T) {
 	c := startKVCluster(t)
 	c.healthy()
 	_, admin := c.bucket("admin")
@@ -255,7 +255,7 @@ func TestKVFence(t *testing.T) {
 	var leaders sync.WaitGroup
 	for epoch := range 5 {
 		b, _ := c.bucket(fmt.Sprint("e", epoch))
-		f := b.Fence(pluginapi.Epoch(epoch+1), yes)
+		f := b.EpochWriter(pluginapi.Epoch(epoch+1), yes)
 		acked := make(chan struct{}, 1000)
 		leaders.Go(func() {
 			for n := 0; ; n++ {
@@ -288,7 +288,7 @@ func TestKVFence(t *testing.T) {
 		}
 	}
 	last, _ := c.bucket("last")
-	end := last.Fence(9, yes)
+	end := last.EpochWriter(9, yes)
 	if err := end.Raise(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +300,7 @@ func TestKVFence(t *testing.T) {
 	checkFenced(t, told)
 }
 
-func writeFenced(ctx context.Context, f *bus.Fence, epoch, n int) error {
+func writeFenced(ctx context.Context, f *bus.EpochWriter, epoch, n int) error {
 	value := fmt.Appendf(nil, "%d %d", epoch, n)
 	var err error
 	if epoch%2 == 0 {
