@@ -147,7 +147,7 @@ func traffic(b *testing.B, s *server.Server) int64 {
 
 // trio returns three nodes of one platform with a cluster of embedded servers,
 // not started.
-func trio(b *testing.B, platform string) (nodes []*node) {
+func trio(b testing.TB, platform string) (nodes []*node) {
 	b.Helper()
 	ids := []string{"n1", "n2", "n3"}
 	ports := freePorts(b, 3)
