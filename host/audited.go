@@ -60,23 +60,12 @@ func (n *Node) auditEffect(e core.Effect) {
 			n.put("election", "leader_changed", map[string]any{"app": e.App, "leader": e.Leader, "epoch": e.Epoch},
 				fmt.Sprintf("leader_changed.%s.%d", e.App, e.Epoch))
 		}
-	case core.MemberJoined:
-		n.auditMember("member_joined", e.Member.NodeID, e.Member.JoinedAt, nil)
 	case core.MemberLeft:
-		n.auditMember("member_left", e.Member.NodeID, e.Member.JoinedAt, map[string]any{"reason": e.Reason})
+		if n.View().Controller == n.cfg.Node {
+			n.put("membership", "member_left", map[string]any{"node": e.Member.NodeID, "reason": clipped(e.Reason)},
+				fmt.Sprintf("member_left.%s.%d", e.Member.NodeID, e.Member.JoinedAt.UnixNano()))
+		}
 	}
-}
-
-// auditMember writes a change of the members, as the controller.
-func (n *Node) auditMember(action, node string, joined time.Time, data map[string]any) {
-	if n.View().Controller != n.cfg.Node {
-		return
-	}
-	if data == nil {
-		data = map[string]any{}
-	}
-	data["node"] = node
-	n.put("membership", action, data, fmt.Sprintf("%s.%s.%d", action, node, joined.UnixNano()))
 }
 
 // audited names the notes that are written, as category and action.
@@ -96,7 +85,10 @@ func (n *Node) auditNote(e core.Note) {
 		}
 		n.put(name[0], name[1], data, "")
 	}
-	if e.Kind == "shutting-down" {
+	switch e.Kind {
+	case "session-joined":
+		n.put("membership", "member_joined", map[string]any{"node": n.cfg.Node, "detail": e.Text}, "")
+	case "shutting-down":
 		for app := range n.apps {
 			n.put("app", "stopping", map[string]any{"app": app}, "")
 		}

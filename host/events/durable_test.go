@@ -35,6 +35,7 @@ var fast = Durable{First: time.Millisecond, Most: 5 * time.Millisecond, Tries: 3
 // that fails, panics or takes too long comes again, with its number of tries,
 // and holds nothing up.
 func TestE42AcknowledgedAfterTheHandler(t *testing.T) {
+	t.Parallel()
 	b := join(t, startServer(t).ClientURL(), "n1", "web")
 	var n notes
 	how := fast
@@ -73,6 +74,7 @@ func TestE42AcknowledgedAfterTheHandler(t *testing.T) {
 // After the last try an event is a dead letter, readable, with the reason, and
 // counted; the next one is handled.
 func TestDeadLetter(t *testing.T) {
+	t.Parallel()
 	var dead atomic.Int64
 	url := startServer(t).ClientURL()
 	b := join(t, url, "n1", "", func(p *Place) { p.OnDead = func(string) { dead.Add(1) } })
@@ -108,6 +110,7 @@ func TestDeadLetter(t *testing.T) {
 
 // An event that cannot become a dead letter is not dropped: it comes again.
 func TestDeadLetterThatCannotBeStored(t *testing.T) {
+	t.Parallel()
 	b := join(t, startServer(t).ClientURL(), "n1", "web")
 	open, block := b.dead.open, atomic.Bool{}
 	block.Store(true)
@@ -131,6 +134,7 @@ func TestDeadLetterThatCannotBeStored(t *testing.T) {
 // The members of a group share its events, each group gets all, and one event
 // with one id is stored once.
 func TestGroups(t *testing.T) {
+	t.Parallel()
 	url := startServer(t).ClientURL()
 	a, b := join(t, url, "n1", "web"), join(t, url, "n2", "web")
 	var mu sync.Mutex
@@ -183,6 +187,7 @@ func TestGroups(t *testing.T) {
 
 // A new consumer begins where it is told to; an old one goes on where it was.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	url := startServer(t).ClientURL()
 	b := join(t, url, "n1", "web")
 	keep(t, b, "x", "", "1")
@@ -221,6 +226,7 @@ func TestReplay(t *testing.T) {
 // A member that ends gives back what it has not begun, and its handler's context
 // ends; another member handles all of it.
 func TestMemberLeaves(t *testing.T) {
+	t.Parallel()
 	url := startServer(t).ClientURL()
 	a := join(t, url, "n1", "web")
 	entered := make(chan struct{}, 100)
@@ -245,6 +251,7 @@ func TestMemberLeaves(t *testing.T) {
 // A handler that does not come back holds nobody up for ever: what it holds, and
 // what waits behind it, goes to another member.
 func TestHandlerThatHangs(t *testing.T) {
+	t.Parallel()
 	url := startServer(t).ClientURL()
 	a := join(t, url, "n1", "web")
 	release := make(chan struct{})
@@ -276,6 +283,7 @@ func TestHandlerThatHangs(t *testing.T) {
 // A server that restarts loses nothing: what was acknowledged to the publisher
 // is handled, and consumers go on by themselves.
 func TestServerRestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	at := func(port int) func(o *server.Options) {
 		return func(o *server.Options) { o.StoreDir, o.Port = dir, port }
@@ -324,6 +332,7 @@ func TestServerRestart(t *testing.T) {
 
 // The stream keeps to its limits, and what a consumer misses by them is told.
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	url := startServer(t).ClientURL()
 	var lost atomic.Uint64
 	b := join(t, url, "n1", "web", func(p *Place) {
@@ -358,6 +367,7 @@ func TestLimits(t *testing.T) {
 
 // A stream that was deleted is made again.
 func TestStreamDeleted(t *testing.T) {
+	t.Parallel()
 	b := join(t, startServer(t).ClientURL(), "n1", "web")
 	var n notes
 	consume(t, b, "x", "g", n.kept, Durable{Start: bus.Start{All: true}})
@@ -375,6 +385,7 @@ func TestStreamDeleted(t *testing.T) {
 }
 
 func TestPauses(t *testing.T) {
+	t.Parallel()
 	d := Durable{First: time.Second, Most: 10 * time.Second}
 	for tries, want := range map[int]time.Duration{0: 1, 1: 1, 2: 2, 3: 4, 4: 8, 5: 10, 6: 10, 1 << 30: 10} {
 		if got := d.pause(tries); got != want*time.Second {

@@ -20,6 +20,7 @@ func publish(t testing.TB, b *Broker, subject, data string) {
 // Every subscriber of a subject gets each event once and in order, kept ones
 // too, and nobody else gets it.
 func TestLive(t *testing.T) {
+	t.Parallel()
 	url := startServer(t).ClientURL()
 	a, b, other := join(t, url, "n1", "web"), join(t, url, "n2", "web"), join(t, url, "n1", "web2")
 	var all, again, wild, remote, stranger notes
@@ -46,6 +47,7 @@ func TestLive(t *testing.T) {
 // An event says which app and node it comes from, and one without a good header
 // says nothing.
 func TestSource(t *testing.T) {
+	t.Parallel()
 	url := startServer(t).ClientURL()
 	b := join(t, url, "n1", "")
 	var got, fromWeb notes
@@ -69,6 +71,7 @@ func TestSource(t *testing.T) {
 // A handler that panics or hangs harms nobody; what a slow one misses is
 // counted.
 func TestSlowHandler(t *testing.T) {
+	t.Parallel()
 	url := startServer(t).ClientURL()
 	var dropped atomic.Int64
 	b := join(t, url, "n1", "web", func(p *Place) { p.OnDrop = func(_ string, n int) { dropped.Add(int64(n)) } })
@@ -101,6 +104,7 @@ func TestSlowHandler(t *testing.T) {
 // Unsubscribe returns when the handler that runs has returned, and nothing comes
 // after it; called by the handler it does not wait for itself.
 func TestUnsubscribe(t *testing.T) {
+	t.Parallel()
 	url := startServer(t).ClientURL()
 	b := join(t, url, "n1", "web")
 	entered, release := make(chan struct{}), make(chan struct{})
@@ -174,6 +178,7 @@ func TestSubscriptionsLeakNothing(t *testing.T) {
 // What is subscribed before there is a connection begins with it; what comes
 // after the end is refused.
 func TestBeforeAndAfter(t *testing.T) {
+	t.Parallel()
 	url := startServer(t).ClientURL()
 	b := New()
 	var got, kept, ended notes
@@ -210,6 +215,7 @@ func TestBeforeAndAfter(t *testing.T) {
 }
 
 func TestEventsRefuse(t *testing.T) {
+	t.Parallel()
 	b := join(t, startServer(t).ClientURL(), "n1", "web")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
