@@ -66,7 +66,7 @@ type Config struct {
 	// Overrun is called when code of an app has not come back although the lease
 	// is about to end: it must end the process. nil: log and end it.
 	Overrun func(app, step string)
-	OnLock  func(lock.Event) // told of each lock that this node takes, gives or loses; must return soon; nil: nobody
+	OnLock  func(lock.Event) // told of each lock that this node takes, gives or loses; must return soon and use no lock; nil: nobody
 	now     clock.Clock
 }
 

@@ -41,7 +41,7 @@ type Config struct {
 	Now      func() time.Time
 	Timeout  time.Duration // of one write or read
 	Logger   *slog.Logger
-	OnEvent  func(Event) // nil: none; must return soon
+	OnEvent  func(Event) // called in order for each lock, must return soon and use no lock; nil: none
 }
 
 // Event is something that happened to a lock on this node.
