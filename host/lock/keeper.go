@@ -71,7 +71,8 @@ type Keeper struct {
 	cfg     Config
 	life    context.Context // of everything that it starts
 	end     context.CancelFunc
-	leaving chan struct{} // closed when the node shuts down
+	leaving context.Context // ends when the node begins to shut down
+	leave   context.CancelFunc
 	wake    chan struct{}
 	tickets atomic.Uint64
 	opening chan struct{} // holds a token while the stream is opened
@@ -87,18 +88,18 @@ type Keeper struct {
 	work    sync.WaitGroup
 
 	// Used by Run only.
-	self    election.Holder
-	looked  time.Time
-	stopped bool // leaving is closed
+	self   election.Holder
+	looked time.Time
 }
 
 // New returns a keeper that has started nothing.
 func New(cfg Config) *Keeper {
 	k := &Keeper{
-		cfg: cfg, leaving: make(chan struct{}), wake: make(chan struct{}, 1), opening: make(chan struct{}, 1),
+		cfg: cfg, wake: make(chan struct{}, 1), opening: make(chan struct{}, 1),
 		slots: map[Name]*slot{}, holds: map[*hold]struct{}{}, looks: map[string]*look{},
 	}
 	k.life, k.end = context.WithCancel(context.Background())
+	k.leaving, k.leave = context.WithCancel(k.life)
 	// A ticket of an earlier process of this node is never taken for one of ours.
 	k.tickets.Store(rand.Uint64() >> 2)
 	return k
@@ -130,9 +131,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 }
 
 func (k *Keeper) close() {
-	if !k.stopped {
-		close(k.leaving)
-	}
+	k.leave()
 	k.working.Lock()
 	k.closed = true
 	k.working.Unlock()
@@ -140,15 +139,6 @@ func (k *Keeper) close() {
 	k.work.Wait()
 	for _, h := range k.allHolds() {
 		h.finish(pluginapi.ErrShuttingDown)
-	}
-}
-
-func (k *Keeper) isLeaving() bool {
-	select {
-	case <-k.leaving:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -165,9 +155,8 @@ func (k *Keeper) spawn(fn func()) {
 // nothing more to do.
 func (k *Keeper) check() time.Duration {
 	now, s := k.cfg.Now(), k.cfg.Session()
-	if s.Leaving && !k.stopped {
-		k.stopped = true
-		close(k.leaving)
+	if s.Leaving {
+		k.leave()
 	}
 	wait := time.Hour
 	for _, h := range k.allHolds() {
@@ -284,13 +273,19 @@ func (k *Keeper) open(ctx context.Context) (*bus.Records, error) {
 		defer func() { <-k.opening }()
 	case <-ctx.Done():
 		return nil, ended(ctx)
-	case <-k.leaving:
+	case <-k.leaving.Done():
 		return nil, pluginapi.ErrShuttingDown
 	}
 	if r := k.records.Load(); r != nil {
 		return r, nil
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(k.leaving, cancel)()
 	r, err := k.cfg.Open(ctx)
+	if err != nil && k.leaving.Err() != nil {
+		return nil, pluginapi.ErrShuttingDown
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -161,7 +161,7 @@ func (s *slot) enter(ctx context.Context, e lock.Enter) (*hold, error) {
 	case <-ctx.Done():
 		s.step(lock.Leave{Ticket: e.Ticket})
 		return nil, ended(ctx)
-	case <-s.k.leaving:
+	case <-s.k.leaving.Done():
 		s.step(lock.Leave{Ticket: e.Ticket})
 		return nil, pluginapi.ErrShuttingDown
 	}
