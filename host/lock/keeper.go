@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -219,6 +220,9 @@ func (k *Keeper) forget(now time.Time) {
 		}
 		k.mu.Unlock()
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	maps.DeleteFunc(k.looks, func(_ string, l *look) bool { return !l.busy && now.Sub(l.at) >= keepFor })
 }
 
 // pinned returns how often an unpinned slot was pinned; 0 if it is pinned.

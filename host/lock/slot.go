@@ -102,11 +102,14 @@ func (s *slot) tell(kind string, epoch pluginapi.Epoch, took time.Duration) {
 // attend watches the record while others matter, and looks at the sessions of
 // those who are in the way. s.mu is held.
 func (s *slot) attend() {
-	s.used = s.k.cfg.Now()
+	now := s.k.cfg.Now()
+	if !s.machine.Idle() {
+		s.used = now
+	}
 	if !s.machine.Contended() {
 		return
 	}
-	s.wantedAt = s.used
+	s.wantedAt = now
 	if s.stop == nil {
 		ctx, cancel := context.WithCancel(s.k.life)
 		s.stop = cancel

@@ -356,14 +356,3 @@ func (m *Machine) Rivals(self election.Holder) (out []election.Holder) {
 	}
 	return out
 }
-
-// Holder returns the one that has held the lock for the longest time as far as
-// is known, and whether anything is known.
-func (m *Machine) Holder() (h election.Holder, known bool) {
-	for _, c := range m.rec.Holders {
-		if m.over[c.Node] < c.Inc {
-			return c.Holder, m.known
-		}
-	}
-	return election.Holder{}, m.known
-}
