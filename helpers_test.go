@@ -525,6 +525,7 @@ type childConfig struct {
 	Platform, Node, URL, DataDir, App string
 	TTL                               time.Duration
 	Deaf                              bool // OnPassive does not come back
+	Lock                              string
 }
 
 // child is a node in a process of its own.
@@ -641,8 +642,12 @@ func childMain(arg string) int {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}()
 	go func() {
-		if p.WaitReady(ctx) == nil {
-			fmt.Println("ready")
+		if p.WaitReady(ctx) != nil {
+			return
+		}
+		fmt.Println("ready")
+		if cfg.Lock != "" {
+			actUnderLock(ctx, p.Lock(cfg.Lock))
 		}
 	}()
 	if err := p.Run(ctx); err != nil {
@@ -650,4 +655,29 @@ func childMain(arg string) int {
 		return 1
 	}
 	return 0
+}
+
+// actUnderLock takes a lock and acts, each time after a look at the token, until it
+// has none. It says how often it has acted after it stood still for half a second.
+func actUnderLock(ctx context.Context, l *cluster.Lock) {
+	if err := l.Lock(ctx); err != nil {
+		return
+	}
+	fmt.Println("locked")
+	acts, last := -1, time.Now()
+	for l.Token() != 0 {
+		if time.Since(last) > 500*time.Millisecond {
+			acts = 0
+		}
+		if acts >= 0 {
+			acts++
+		}
+		last = time.Now()
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
+	fmt.Printf("lost-after-%d-acts\n", max(0, acts))
 }

@@ -171,5 +171,6 @@ func (l *Lock) Token() Epoch { return l.lock.Token() }
 // Context returns a context that ends with the hold: with Unlock, with the loss
 // of the session, when the node begins to shut down, and, if the session is not
 // being renewed, a third of the lease time before it ends. context.Cause tells
-// which. It has ended already if the lock is not held.
+// which. It has ended already if the lock is not held. Unlock has to be called all
+// the same.
 func (l *Lock) Context() context.Context { return l.lock.Context() }

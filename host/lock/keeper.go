@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -41,7 +42,7 @@ type Config struct {
 	Now      func() time.Time
 	Timeout  time.Duration // of one write or read
 	Logger   *slog.Logger
-	OnEvent  func(Event) // nil: none; must return soon
+	OnEvent  func(Event) // called in order for each lock, must return soon and use no lock; nil: none
 }
 
 // Kinds of an [Event].
@@ -78,7 +79,8 @@ type Keeper struct {
 	cfg     Config
 	life    context.Context // of everything that it starts
 	end     context.CancelFunc
-	leaving chan struct{} // closed when the node shuts down
+	leaving context.Context // ends when the node begins to shut down
+	leave   context.CancelFunc
 	wake    chan struct{}
 	tickets atomic.Uint64
 	opening chan struct{} // holds a token while the stream is opened
@@ -94,18 +96,18 @@ type Keeper struct {
 	work    sync.WaitGroup
 
 	// Used by Run only.
-	self    election.Holder
-	looked  time.Time
-	stopped bool // leaving is closed
+	self   election.Holder
+	looked time.Time
 }
 
 // New returns a keeper that has started nothing.
 func New(cfg Config) *Keeper {
 	k := &Keeper{
-		cfg: cfg, leaving: make(chan struct{}), wake: make(chan struct{}, 1), opening: make(chan struct{}, 1),
+		cfg: cfg, wake: make(chan struct{}, 1), opening: make(chan struct{}, 1),
 		slots: map[Name]*slot{}, holds: map[*hold]struct{}{}, looks: map[string]*look{},
 	}
 	k.life, k.end = context.WithCancel(context.Background())
+	k.leaving, k.leave = context.WithCancel(k.life)
 	// A ticket of an earlier process of this node is never taken for one of ours.
 	k.tickets.Store(rand.Uint64() >> 2)
 	return k
@@ -137,9 +139,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 }
 
 func (k *Keeper) close() {
-	if !k.stopped {
-		close(k.leaving)
-	}
+	k.leave()
 	k.working.Lock()
 	k.closed = true
 	k.working.Unlock()
@@ -147,15 +147,6 @@ func (k *Keeper) close() {
 	k.work.Wait()
 	for _, h := range k.allHolds() {
 		h.finish(pluginapi.ErrShuttingDown)
-	}
-}
-
-func (k *Keeper) isLeaving() bool {
-	select {
-	case <-k.leaving:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -172,9 +163,8 @@ func (k *Keeper) spawn(fn func()) {
 // nothing more to do.
 func (k *Keeper) check() time.Duration {
 	now, s := k.cfg.Now(), k.cfg.Session()
-	if s.Leaving && !k.stopped {
-		k.stopped = true
-		close(k.leaving)
+	if s.Leaving {
+		k.leave()
 	}
 	wait := time.Hour
 	for _, h := range k.allHolds() {
@@ -237,6 +227,9 @@ func (k *Keeper) forget(now time.Time) {
 		}
 		k.mu.Unlock()
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	maps.DeleteFunc(k.looks, func(_ string, l *look) bool { return !l.busy && now.Sub(l.at) >= keepFor })
 }
 
 // pinned returns how often an unpinned slot was pinned; 0 if it is pinned.
@@ -291,13 +284,19 @@ func (k *Keeper) open(ctx context.Context) (*bus.Records, error) {
 		defer func() { <-k.opening }()
 	case <-ctx.Done():
 		return nil, ended(ctx)
-	case <-k.leaving:
+	case <-k.leaving.Done():
 		return nil, pluginapi.ErrShuttingDown
 	}
 	if r := k.records.Load(); r != nil {
 		return r, nil
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(k.leaving, cancel)()
 	r, err := k.cfg.Open(ctx)
+	if err != nil && k.leaving.Err() != nil {
+		return nil, pluginapi.ErrShuttingDown
+	}
 	if err != nil {
 		return nil, err
 	}

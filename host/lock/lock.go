@@ -57,7 +57,7 @@ func (l *Lock) take(ctx context.Context, k *Keeper, try bool) error {
 	if err := l.check(ctx); err != nil {
 		return err
 	}
-	if k.isLeaving() {
+	if k.leaving.Err() != nil {
 		return fmt.Errorf("lock %s: %w", l.name, pluginapi.ErrShuttingDown)
 	}
 	if err := l.takeTurn(ctx, k, try); err != nil {
@@ -102,7 +102,7 @@ func (l *Lock) takeTurn(ctx context.Context, k *Keeper, try bool) error {
 		return nil
 	case <-ctx.Done():
 		return ended(ctx)
-	case <-k.leaving:
+	case <-k.leaving.Done():
 		return pluginapi.ErrShuttingDown
 	}
 }

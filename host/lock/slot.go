@@ -26,7 +26,6 @@ type slot struct {
 	stop     context.CancelFunc // of the watch; nil: none
 	wantedAt time.Time          // when the watch was wanted last
 	news     chan struct{}      // closed with the next change that the watch tells of; nil: nobody waits for it
-	events   []Event            // to be told when mu is free
 }
 
 // ticket is one call that wants the lock, and then what it holds.
@@ -40,8 +39,8 @@ type ticket struct {
 // step tells the machine one thing and begins what it wants done.
 func (s *slot) step(in lock.Input) {
 	s.mu.Lock()
-	self := s.k.cfg.Session().Self
-	for _, e := range s.machine.Step(self, in) {
+	defer s.mu.Unlock()
+	for _, e := range s.machine.Step(s.k.cfg.Session().Self, in) {
 		s.do(e)
 	}
 	if _, ok := in.(lock.Seen); ok && s.news != nil {
@@ -49,14 +48,6 @@ func (s *slot) step(in lock.Input) {
 		s.news = nil
 	}
 	s.attend()
-	events := s.events
-	s.events = nil
-	s.mu.Unlock()
-	if s.k.cfg.OnEvent != nil {
-		for _, e := range events {
-			s.k.cfg.OnEvent(e)
-		}
-	}
 }
 
 // do begins an effect. s.mu is held.
@@ -69,20 +60,22 @@ func (s *slot) do(e lock.Effect) {
 	case lock.Granted:
 		t, now := s.tickets[e.Ticket], s.k.cfg.Now()
 		t.hold = s.k.newHold(s, e, t, now)
-		s.event(Acquired, e.Epoch, now.Sub(t.since))
+		s.tell(Acquired, e.Epoch, now.Sub(t.since))
 		t.answer <- nil
 	case lock.Refused:
 		if t := s.remove(e.Ticket, e.Err); t.hold == nil { // else it cannot even be released
 			t.answer <- e.Err
 		}
 	case lock.Lost:
-		h := s.remove(e.Ticket, errLost).hold
-		s.event(Lost, h.epoch, s.k.cfg.Now().Sub(h.since))
+		h := s.tickets[e.Ticket].hold
+		s.tell(Lost, h.epoch, s.k.cfg.Now().Sub(h.since))
 		s.k.cfg.Logger.Warn("lock lost: the session in which it was taken is over", "lock", s.name.String(), "epoch", uint64(h.epoch))
+		s.remove(e.Ticket, errLost)
 	case lock.Left:
-		if h := s.remove(e.Ticket, errReleased).hold; h != nil {
-			s.event(Released, h.epoch, s.k.cfg.Now().Sub(h.since))
+		if h := s.tickets[e.Ticket].hold; h != nil {
+			s.tell(Released, h.epoch, s.k.cfg.Now().Sub(h.since))
 		}
+		s.remove(e.Ticket, errReleased)
 	default:
 		panic(fmt.Sprintf("lock: unknown effect %T", e))
 	}
@@ -99,20 +92,24 @@ func (s *slot) remove(id uint64, why error) *ticket {
 	return t
 }
 
-func (s *slot) event(kind string, epoch pluginapi.Epoch, took time.Duration) {
+// tell tells of an event, before the one whom it concerns hears of it.
+func (s *slot) tell(kind string, epoch pluginapi.Epoch, took time.Duration) {
 	if s.k.cfg.OnEvent != nil {
-		s.events = append(s.events, Event{Name: s.name, Kind: kind, Epoch: epoch, Took: took})
+		s.k.cfg.OnEvent(Event{Name: s.name, Kind: kind, Epoch: epoch, Took: took})
 	}
 }
 
 // attend watches the record while others matter, and looks at the sessions of
 // those who are in the way. s.mu is held.
 func (s *slot) attend() {
-	s.used = s.k.cfg.Now()
+	now := s.k.cfg.Now()
+	if !s.machine.Idle() {
+		s.used = now
+	}
 	if !s.machine.Contended() {
 		return
 	}
-	s.wantedAt = s.used
+	s.wantedAt = now
 	if s.stop == nil {
 		ctx, cancel := context.WithCancel(s.k.life)
 		s.stop = cancel
@@ -167,7 +164,7 @@ func (s *slot) enter(ctx context.Context, e lock.Enter) (*hold, error) {
 	case <-ctx.Done():
 		s.step(lock.Leave{Ticket: e.Ticket})
 		return nil, ended(ctx)
-	case <-s.k.leaving:
+	case <-s.k.leaving.Done():
 		s.step(lock.Leave{Ticket: e.Ticket})
 		return nil, pluginapi.ErrShuttingDown
 	}

@@ -14,6 +14,7 @@ import (
 // length, so that many do not try at the same moment.
 const (
 	crowdPause   = 2 * time.Millisecond // another write of the record is on its way
+	oldNewsPause = 100 * time.Millisecond
 	refusedPause = 15 * time.Millisecond
 	readPause    = 10 * time.Millisecond // doubles
 	readPauseMax = 500 * time.Millisecond
@@ -33,7 +34,7 @@ func (s *slot) write(w lock.Write) {
 		s.step(lock.Beaten{})
 		return
 	case errors.Is(err, bus.ErrConflict):
-		s.find(w.After, false)
+		s.find(w.After+1, false)
 		return
 	}
 	s.k.cfg.Logger.Debug("write lock", "lock", s.name.String(), "err", err)
@@ -64,24 +65,26 @@ func (s *slot) hears(old uint64) bool {
 	return s.machine.Seq() > old
 }
 
-// find reads the record until that succeeds, and tells the machine. A record that
-// still has the sequence old is about to change: it is read once more.
-func (s *slot) find(old uint64, maybe bool) {
+// find reads the record until that succeeds, and tells the machine. A record with
+// a lower sequence than least is about to change, or is old news: it is read once
+// more.
+func (s *slot) find(least uint64, maybe bool) {
 	for wait := readPause; ; wait = min(2*wait, readPauseMax) {
 		rec, err := s.read()
-		if err == nil && old != 0 && rec.Seq == old {
-			old = 0
-			if !pause(s.k.life, crowdPause) {
-				return
-			}
-			rec, err = s.read()
-		}
-		if err == nil {
+		if err == nil && rec.Seq >= least {
 			s.found(rec, maybe)
 			return
 		}
-		s.k.cfg.Logger.Debug("read lock", "lock", s.name.String(), "err", err)
-		if !pause(s.k.life, wait) {
+		again := wait
+		switch {
+		case err != nil:
+			s.k.cfg.Logger.Debug("read lock", "lock", s.name.String(), "err", err)
+		case rec.Seq+1 == least:
+			least, again = 0, crowdPause
+		default:
+			least, again = 0, oldNewsPause
+		}
+		if !pause(s.k.life, again) {
 			return
 		}
 	}

@@ -22,8 +22,9 @@ const (
 type ticket struct {
 	Enter
 	state   state
-	holder  election.Holder // the incarnation in which it holds or leaves
+	holder  election.Holder // the incarnation in which it holds
 	checked bool            // the record was read since it came
+	named   bool            // the record names it as a holder; used by grant only
 }
 
 // Machine is what one process knows and wants of one lock. There must be one for
@@ -31,6 +32,7 @@ type ticket struct {
 type Machine struct {
 	floor   pluginapi.Epoch
 	tickets []*ticket // in the order in which they came
+	byID    map[uint64]*ticket
 	over    map[string]uint64
 	last    election.Holder // this node when its session held last
 
@@ -47,7 +49,7 @@ type Machine struct {
 // New returns a machine that has not seen the record yet. Epochs are above
 // floor.
 func New(floor pluginapi.Epoch) *Machine {
-	return &Machine{floor: floor, over: map[string]uint64{}}
+	return &Machine{floor: floor, byID: map[uint64]*ticket{}, over: map[string]uint64{}}
 }
 
 // Step tells the machine one thing and returns what it wants done. self is this
@@ -60,9 +62,12 @@ func (m *Machine) Step(self election.Holder, in Input) []Effect {
 	out := m.lose(self)
 	switch in := in.(type) {
 	case Enter:
-		m.tickets = append(m.tickets, &ticket{Enter: in})
+		t := &ticket{Enter: in}
+		m.tickets, m.byID[in.Ticket] = append(m.tickets, t), t
 	case Leave:
-		m.leave(in.Ticket)
+		if t := m.byID[in.Ticket]; t != nil {
+			t.state = leaving
+		}
 	case Seen:
 		m.see(in)
 	case Stored:
@@ -101,14 +106,14 @@ func (m *Machine) lose(self election.Holder) (out []Effect) {
 	return out
 }
 
-func (m *Machine) remove(gone func(*ticket) bool) { m.tickets = slices.DeleteFunc(m.tickets, gone) }
-
-func (m *Machine) leave(id uint64) {
-	for _, t := range m.tickets {
-		if t.Ticket == id {
-			t.state = leaving
+func (m *Machine) remove(gone func(*ticket) bool) {
+	m.tickets = slices.DeleteFunc(m.tickets, func(t *ticket) bool {
+		out := gone(t)
+		if out {
+			delete(m.byID, t.Ticket)
 		}
-	}
+		return out
+	})
 }
 
 func (m *Machine) see(in Seen) {
@@ -146,17 +151,24 @@ func (m *Machine) grant(self election.Holder) (out []Effect) {
 	if self == (election.Holder{}) {
 		return nil
 	}
-	m.remove(func(t *ticket) bool {
-		c, there := m.rec.find(self, t.Ticket)
-		switch {
-		case t.state == waiting && c.Epoch != 0:
+	for _, c := range m.rec.Holders {
+		t := m.byID[c.Ticket]
+		if c.Holder != self || t == nil {
+			continue
+		}
+		t.named = true
+		if t.state == waiting {
 			t.state, t.holder = holding, self
 			out = append(out, Granted{t.Ticket, c.Epoch, self})
-		case t.state == holding && !there:
-			out = append(out, Lost{t.Ticket})
-			return true
 		}
-		return false
+	}
+	m.remove(func(t *ticket) bool {
+		lost := t.state == holding && !t.named
+		t.named = false
+		if lost {
+			out = append(out, Lost{t.Ticket})
+		}
+		return lost
 	})
 	return out
 }
@@ -213,7 +225,7 @@ func (m *Machine) standStill() (out []Effect) {
 // write is on its way, and none is in doubt.
 func (m *Machine) part(self election.Holder) (out []Effect) {
 	m.remove(func(t *ticket) bool {
-		if _, there := m.rec.find(self, t.Ticket); t.state != leaving || there || m.doubt {
+		if t.state != leaving || m.doubt || m.rec.names(self, t.Ticket) {
 			return false
 		}
 		out = append(out, Left{t.Ticket})
@@ -238,7 +250,8 @@ func (m *Machine) stays(self election.Holder, c Claim) bool {
 	case c.Inc != self.Inc:
 		return c.Inc > self.Inc // this node's own past is over
 	}
-	return slices.ContainsFunc(m.tickets, func(t *ticket) bool { return t.Ticket == c.Ticket && t.state != leaving })
+	t := m.byID[c.Ticket]
+	return t != nil && t.state != leaving
 }
 
 // next returns the record as it should be, and the tickets that it has no place
@@ -247,11 +260,14 @@ func (m *Machine) next(self election.Holder) (r Record, left []*ticket) {
 	r = m.rec.clone()
 	r.drop(func(c Claim) bool { return !m.stays(self, c) })
 	r.grant(m.floor)
-	for _, t := range m.tickets {
-		if _, there := r.find(self, t.Ticket); there || t.state != waiting {
-			continue
+	there := map[uint64]bool{}
+	for _, c := range slices.Concat(r.Holders, r.Queue) {
+		if c.Holder == self {
+			there[c.Ticket] = true
 		}
-		if !m.join(self, &r, t) {
+	}
+	for _, t := range m.tickets {
+		if t.state == waiting && !there[t.Ticket] && !m.join(self, &r, t) {
 			left = append(left, t)
 		}
 	}
@@ -339,15 +355,4 @@ func (m *Machine) Rivals(self election.Holder) (out []election.Holder) {
 		}
 	}
 	return out
-}
-
-// Holder returns the one that has held the lock for the longest time as far as
-// is known, and whether anything is known.
-func (m *Machine) Holder() (h election.Holder, known bool) {
-	for _, c := range m.rec.Holders {
-		if m.over[c.Node] < c.Inc {
-			return c.Holder, m.known
-		}
-	}
-	return election.Holder{}, m.known
 }

@@ -96,16 +96,10 @@ func (r Record) equal(o Record) bool {
 // idle reports whether nobody holds it or waits for it.
 func (r Record) idle() bool { return len(r.Holders)+len(r.Queue) == 0 }
 
-// find returns the claim of a ticket.
-func (r Record) find(h election.Holder, ticket uint64) (Claim, bool) {
-	for _, list := range [][]Claim{r.Holders, r.Queue} {
-		for _, c := range list {
-			if c.Holder == h && c.Ticket == ticket {
-				return c, true
-			}
-		}
-	}
-	return Claim{}, false
+// names reports whether a ticket has a claim.
+func (r Record) names(h election.Holder, ticket uint64) bool {
+	is := func(c Claim) bool { return c.Holder == h && c.Ticket == ticket }
+	return slices.ContainsFunc(r.Holders, is) || slices.ContainsFunc(r.Queue, is)
 }
 
 // drop takes claims out.

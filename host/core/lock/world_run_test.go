@@ -23,7 +23,7 @@ func run(seed uint64, m mutant) *world {
 // had the lock and nothing is left behind.
 func TestWorld(t *testing.T) {
 	seeds := uint64(2000)
-	if testing.Short() {
+	if raceEnabled || testing.Short() {
 		seeds = 300
 	}
 	grants := 0

@@ -1,0 +1,7 @@
+//go:build !race
+
+package lock_test
+
+// raceEnabled says whether the race detector is on, which makes the world ten
+// times as slow.
+const raceEnabled = false
