@@ -178,13 +178,16 @@ func (a *app) settle() {
 	self := c.session.Self()
 	rec := a.own.Record().Record
 	mine := self != (election.Holder{}) && rec.Holder == self
-	if !mine && rec.Holder != (election.Holder{}) && !c.watch.Over(c.now, rec.Holder) {
-		c.ask(rec.Holder)
-		return // it has a living owner
-	}
 	able := !c.shutdown && !c.cordoned(c.cfg.Node) && !c.now.Before(a.avoid)
 	if !mine && c.now.Before(a.yield) {
 		able = false
+	}
+	if !mine && rec.Holder != (election.Holder{}) && !c.watch.Over(c.now, rec.Holder) {
+		c.ask(rec.Holder)
+		if a.own.Wants() {
+			a.owner(election.Want{}) // what is wanted of a free app is decided when it is free: rank and cordon may have changed
+		}
+		return // it has a living owner
 	}
 	if mine && !able {
 		// To nobody: the next best may stand back too, and the two would hand it

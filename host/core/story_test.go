@@ -181,6 +181,7 @@ func (s *stage) start(name, home string) {
 	if !slices.Contains(s.names, name) {
 		s.names = append(s.names, name)
 	}
+	s.step(name, core.Tick{Wall: s.now}) // as the host does, before it has read anything
 	s.list(name, core.Records)
 	s.step(name, core.Loaded{Bucket: core.Records})
 }

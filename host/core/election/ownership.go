@@ -128,6 +128,9 @@ func (o *Ownership) Held() bool { return o.state == held }
 // Busy reports whether the node owns the thing or is about to give it away.
 func (o *Ownership) Busy() bool { return o.state == held || o.state == resigning }
 
+// Wants reports whether the node claims the thing when its turn comes.
+func (o *Ownership) Wants() bool { return o.want.Want }
+
 // Record returns the newest known record; its Seq is 0 if there is none.
 func (o *Ownership) Record() OwnerSeen { return o.seen }
 
