@@ -40,7 +40,7 @@ func TestStopWhileCatchingUp(t *testing.T) {
 	var said lines
 	cfgs[2].Logger = said.logger(slog.LevelDebug)
 	behind = run(t, cfgs[2])
-	eventually(t, "it catches up", func() bool { n := stored(behind, records.Stream); return n > 0 && n < pieces/4 })
+	eventually(t, "it catches up", func() bool { return stored(behind, records.Stream) > 0 })
 	began := time.Now()
 	var others sync.WaitGroup
 	for _, r := range ahead {
