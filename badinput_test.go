@@ -225,9 +225,9 @@ func disk(t *testing.T, readOnly bool) (dir string, ok bool) {
 // answers come within what the lease allows.
 func TestSlowServer(t *testing.T) {
 	t.Parallel()
-	slow := startProxy(t, startNATS(t))
-	slow.delay = 50 * time.Millisecond
-	n := newNode(t, "far", "n1", slow.url(), cluster.WithLeaseTTL(12*time.Second))
+	link := startProxy(t, startNATS(t))
+	link.slow(50 * time.Millisecond)
+	n := newNode(t, "far", "n1", link.url(), cluster.WithLeaseTTL(12*time.Second))
 	n.app(cluster.NewApp("web"))
 	n.start()
 	n.leads("web")

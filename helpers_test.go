@@ -407,7 +407,6 @@ func (j *journal) app(id, name string, opts ...cluster.AppOption) *cluster.App {
 type proxy struct {
 	l      net.Listener
 	target string
-	delay  time.Duration // of everything, both ways; set before it is used
 	wg     sync.WaitGroup
 
 	mu     sync.Mutex
@@ -415,6 +414,7 @@ type proxy struct {
 	down   bool // refuse, and close what comes
 	closed bool
 	gate   chan struct{} // nil: open; else closed when the link is released
+	delay  time.Duration // of everything, both ways
 }
 
 func startProxy(t testing.TB, s *server.Server) *proxy {
@@ -470,18 +470,25 @@ func (p *proxy) pipe(to, from net.Conn) {
 			return
 		}
 		p.mu.Lock()
-		gate := p.gate
+		gate, delay := p.gate, p.delay
 		p.mu.Unlock()
 		if gate != nil {
 			<-gate
 		}
-		if p.delay > 0 {
-			<-time.After(p.delay)
+		if delay > 0 {
+			<-time.After(delay)
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}
 	}
+}
+
+// slow delays everything from now on.
+func (p *proxy) slow(delay time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = delay
 }
 
 // hold lets nothing through, without a word to anybody.

@@ -177,7 +177,12 @@ func (n *Node) Do(ctx context.Context, wish func(id uint64) core.Input) (core.Re
 	case r := <-ch:
 		return r, r.Err
 	case <-n.over:
-		return core.Reply{}, pluginapi.ErrShuttingDown
+		select { // the last thing that the loop did may have been to answer
+		case r := <-ch:
+			return r, r.Err
+		default:
+			return core.Reply{}, pluginapi.ErrShuttingDown
+		}
 	case <-n.ended: // it came to no loop
 		return core.Reply{}, pluginapi.ErrShuttingDown
 	case <-ctx.Done():

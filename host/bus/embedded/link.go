@@ -19,9 +19,11 @@ import (
 
 // What one side says to the other after the handshake: one byte at a time.
 const (
-	sayBeat  byte = 'b' // I live
-	sayYoung byte = 'y' // I live, but not for long: my replicas may not be up to date
-	sayLost  byte = 'l' // I have not heard you, and hang up: I live
+	sayBeat byte = 'b' // I live
+	sayLost byte = 'l' // I have not heard you, and hang up: I live
+	// '0' to '4': I live, but have begun only so many seconds ago: my replicas may
+	// not be up to date.
+	sayNew byte = '0'
 )
 
 const (
@@ -40,7 +42,7 @@ type link struct {
 	last atomic.Int64 // when the peer was heard, nanoseconds since born
 	born time.Time
 
-	young atomic.Bool // the peer's last word was sayYoung
+	age atomic.Uint32 // the peer's last word about it: the higher the older
 }
 
 func (l *link) heard() { l.last.Store(int64(time.Since(l.born))) }
@@ -65,10 +67,10 @@ func (l *link) listen() (said byte) {
 	for {
 		n, err := l.conn.Read(buf)
 		for _, b := range buf[:n] {
-			if b != sayBeat && b != sayYoung {
+			if b != sayBeat && (b < sayNew || b >= sayNew+youth) {
 				return b
 			}
-			l.young.Store(b == sayYoung)
+			l.age.Store(uint32(b))
 		}
 		if err != nil {
 			return 0
@@ -95,7 +97,9 @@ func (m *mesh) shake(ctx context.Context, raw net.Conn, calling string) (*link, 
 		conn.Close()
 		return nil, fmt.Errorf("greet peer: %w", err)
 	}
-	return &link{peer: peer, conn: conn, born: time.Now()}, nil
+	l := &link{peer: peer, conn: conn, born: time.Now()}
+	l.age.Store(uint32(sayBeat)) // until it says better: two that both wait lose less than two that both stand
+	return l, nil
 }
 
 func (m *mesh) greet(ctx context.Context, conn net.Conn, calling string) (string, net.Conn, error) {

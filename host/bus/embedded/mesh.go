@@ -15,7 +15,7 @@ const (
 	beat          = 100 * time.Millisecond
 	missed        = 3                      // beats without a word: the peer is dead
 	rankStep      = 250 * time.Millisecond // room for the write of a vote on a busy disk: a vote that is split costs an election timeout
-	youth         = 5 * time.Second        // a server that has just begun is last to stand for election
+	youth         = 5                      // seconds: a server that has just begun is last to stand for election
 	dialTimeout   = 500 * time.Millisecond
 	redialFirst   = beat
 	redialMost    = time.Second
@@ -28,8 +28,9 @@ const (
 // died is called, once for each loss, after the time that the rank of this
 // server among the living asks for: the first at once, the next one 250 ms
 // later, and so on. Lower names come first, but behind all others those that
-// have begun, or stood still, less than 5 s ago: they may still catch up, and a
-// server that does cannot be elected, or not by those that are ahead of it.
+// have begun, or stood still, less than 5 s ago, the last one last: they may
+// still catch up, and a server that does cannot be elected, or not by those that
+// are ahead of it.
 type mesh struct {
 	self  string
 	peers map[string]string // name -> mesh address
@@ -42,6 +43,7 @@ type mesh struct {
 	mu    sync.Mutex
 	links map[string]*link
 	fresh time.Time // when it began, or last stood still
+	age   byte      // what it has last said of that: all reckon with the same
 }
 
 // run returns when ctx has ended and every connection and goroutine with it.
@@ -131,7 +133,7 @@ func (m *mesh) serve(ctx context.Context, wg *sync.WaitGroup, l *link) {
 		old.conn.Close()
 	}
 	m.log.Debug("peer mesh: up", "peer", l.peer)
-	l.say(m.word(time.Now())) // a peer that dies before the first beat must not find us in the wrong place
+	l.say(m.said()) // a peer that dies before the first beat must not find us in the wrong place
 
 	said := l.listen()
 
@@ -170,30 +172,39 @@ func (m *mesh) up() []string {
 
 // rank is the number of living servers that come before this one.
 func (m *mesh) rank() (before int) {
-	young := m.word(time.Now()) == sayYoung
+	age := uint32(m.said())
 	for _, l := range m.all() {
-		if theirs := l.young.Load(); young && !theirs || young == theirs && l.peer < m.self {
+		if theirs := l.age.Load(); theirs > age || theirs == age && l.peer < m.self {
 			before++
 		}
 	}
 	return before
 }
 
-// word is what this server says with each beat.
+// said is what this server has last said of its age.
+func (m *mesh) said() byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.age
+}
+
+// word is what this server says with the next beat.
 func (m *mesh) word(now time.Time) byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if now.Sub(m.fresh) < youth {
-		return sayYoung
+	m.age = sayBeat
+	if s := now.Sub(m.fresh) / time.Second; s < youth {
+		m.age = sayNew + byte(max(s, 0))
 	}
-	return sayBeat
+	return m.age
 }
 
-// begin makes this server young.
+// begin makes this server new.
 func (m *mesh) begin(now time.Time) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.fresh = now
+	m.mu.Unlock()
+	m.word(now)
 }
 
 // beatLoop says to all peers that this server lives, and ends the connections
