@@ -16,7 +16,7 @@ type run struct {
 	ctx   *callContext
 	stop  context.CancelFunc
 	began time.Time
-	why   error                        // the context was ended before its deadline; guarded by the server
+	why   pluginapi.Error              // the context was ended before its deadline; guarded by the server
 	tell  []func(Header, []byte) error // who waits for the answer; guarded by the server
 }
 

@@ -54,9 +54,9 @@ func (s *Server) serve(r *run, h Handler) {
 func (r *run) expired() bool { return errors.Is(r.ctx.Err(), context.DeadlineExceeded) }
 
 // stopRun ends the context of a call before its deadline.
-func (s *Server) stopRun(r *run, why error) {
+func (s *Server) stopRun(r *run, why pluginapi.Error) {
 	s.mu.Lock()
-	if r.why == nil {
+	if r.why == "" {
 		r.why = why
 	}
 	s.mu.Unlock()
@@ -116,8 +116,8 @@ func (s *Server) judge(r *run, out outcome) (f *fault) {
 	why := r.why
 	s.mu.Unlock()
 	switch {
-	case errors.Is(out.err, context.Canceled) && why != nil && why != context.Canceled:
-		return &fault{why.Error(), stateRunning, fmt.Sprintf("%v: the handler was ended: %v", why, out.err)}
+	case errors.Is(out.err, context.Canceled) && why != "":
+		return &fault{string(why), stateRunning, fmt.Sprintf("%v: the handler was ended: %v", why, out.err)}
 	case errors.Is(out.err, context.DeadlineExceeded) && r.expired():
 		return &fault{string(pluginapi.ErrTimeout), stateRunning, fmt.Sprintf("%v: the handler was ended: %v", pluginapi.ErrTimeout, out.err)}
 	case out.err != nil:

@@ -194,7 +194,7 @@ func (s *Server) cancel(q Question) {
 	r := s.byID[callKey(q.Node, q.Cancel)]
 	s.mu.Unlock()
 	if r != nil {
-		s.stopRun(r, context.Canceled)
+		s.stopRun(r, pluginapi.ErrUnknownOutcome) // for who repeats the call: how far did it get?
 	}
 }
 
