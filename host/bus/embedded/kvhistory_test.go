@@ -1,11 +1,14 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -204,4 +207,46 @@ func (h *kvHistory) call(client int, b *bus.Bucket, in kvCall) (bus.Entry, bool)
 		}
 		return e, err
 	})
+}
+
+func (h *kvHistory) len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.ops)
+}
+
+// check has the history judged. What cannot be is shown: what was explained last
+// of the key, and the calls that could not be placed after it.
+func (h *kvHistory) check(t *testing.T) {
+	t.Helper()
+	for _, ops := range kvModel().Partition(h.ops) {
+		result, info := porcupine.CheckOperationsVerbose(kvModel(), ops, time.Minute)
+		switch result {
+		case porcupine.Unknown:
+			t.Error("a history could not be checked in a minute")
+		case porcupine.Illegal:
+			var longest []porcupine.Operation
+			for _, part := range info.PartialLinearizationsOperations()[0] {
+				if len(part) > len(longest) {
+					longest = part
+				}
+			}
+			t.Errorf("the history is not linearizable; explained are %d of %d calls, the last of them:\n%s", len(longest), len(ops), show(longest[max(0, len(longest)-15):]))
+			placed := map[string]bool{}
+			for _, o := range longest {
+				placed[show([]porcupine.Operation{o})] = true
+			}
+			ops = slices.DeleteFunc(ops, func(o porcupine.Operation) bool { return placed[show([]porcupine.Operation{o})] })
+			slices.SortFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+			t.Logf("not explained:\n%s", show(ops[:min(len(ops), 25)]))
+		}
+	}
+}
+
+func show(ops []porcupine.Operation) string {
+	var b strings.Builder
+	for _, o := range ops {
+		fmt.Fprintf(&b, "%8.2f ms to %8.2f ms client %d %+v -> %+v\n", float64(o.Call)/1e6, float64(o.Return)/1e6, o.ClientId, o.Input, o.Output)
+	}
+	return b.String()
 }
