@@ -137,10 +137,11 @@ func TestKVModel(t *testing.T) {
 
 // kvHistory is what all clients of a test did.
 type kvHistory struct {
-	begun time.Time
-	mu    sync.Mutex
-	ops   []porcupine.Operation
-	count map[string]int
+	begun   time.Time
+	mu      sync.Mutex
+	ops     []porcupine.Operation
+	refused []porcupine.Operation // changes that met a conflict, as if their fate were unknown
+	count   map[string]int
 }
 
 // do makes one call and enters it. A change that was certainly not made has no
@@ -163,6 +164,9 @@ func (h *kvHistory) do(client int, in kvCall, call func() (bus.Entry, error)) (b
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.count[in.op+" "+outcome]++
+	if outcome == "conflict" {
+		h.refused = append(h.refused, porcupine.Operation{ClientId: client, Input: in, Call: start, Output: kvAnswer{unknown: true}, Return: math.MaxInt64})
+	}
 	if outcome == "ok" || outcome == "unknown" {
 		h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: in, Call: start, Output: out, Return: end})
 	}
@@ -215,10 +219,29 @@ func (h *kvHistory) len() int {
 	return len(h.ops)
 }
 
+// stored adds the changes that met a conflict and were stored all the same: a
+// server that has been frozen refuses a change by what it knows, while the one
+// that leads now makes it. Values are unique, so that whoever has read one tells.
+func (h *kvHistory) stored(t *testing.T) {
+	read := map[string]bool{}
+	for _, o := range h.ops {
+		if out := o.Output.(kvAnswer); o.Input.(kvCall).op == "read" && out.found {
+			read[out.value] = true
+		}
+	}
+	for _, o := range h.refused {
+		if read[o.Input.(kvCall).value] {
+			t.Logf("refused, and stored all the same: %s", show([]porcupine.Operation{o}))
+			h.ops = append(h.ops, o)
+		}
+	}
+}
+
 // check has the history judged. What cannot be is shown: what was explained last
 // of the key, and the calls that could not be placed after it.
 func (h *kvHistory) check(t *testing.T) {
 	t.Helper()
+	h.stored(t)
 	for _, ops := range kvModel().Partition(h.ops) {
 		result, info := porcupine.CheckOperationsVerbose(kvModel(), ops, time.Minute)
 		switch result {
