@@ -1,11 +1,14 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -134,10 +137,11 @@ func TestKVModel(t *testing.T) {
 
 // kvHistory is what all clients of a test did.
 type kvHistory struct {
-	begun time.Time
-	mu    sync.Mutex
-	ops   []porcupine.Operation
-	count map[string]int
+	begun   time.Time
+	mu      sync.Mutex
+	ops     []porcupine.Operation
+	refused []porcupine.Operation // changes that met a conflict, as if their fate were unknown
+	count   map[string]int
 }
 
 // do makes one call and enters it. A change that was certainly not made has no
@@ -160,6 +164,9 @@ func (h *kvHistory) do(client int, in kvCall, call func() (bus.Entry, error)) (b
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.count[in.op+" "+outcome]++
+	if outcome == "conflict" {
+		h.refused = append(h.refused, porcupine.Operation{ClientId: client, Input: in, Call: start, Output: kvAnswer{unknown: true}, Return: math.MaxInt64})
+	}
 	if outcome == "ok" || outcome == "unknown" {
 		h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: in, Call: start, Output: out, Return: end})
 	}
@@ -204,4 +211,65 @@ func (h *kvHistory) call(client int, b *bus.Bucket, in kvCall) (bus.Entry, bool)
 		}
 		return e, err
 	})
+}
+
+func (h *kvHistory) len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.ops)
+}
+
+// stored adds the changes that met a conflict and were stored all the same: a
+// server that has been frozen refuses a change by what it knows, while the one
+// that leads now makes it. Values are unique, so that whoever has read one tells.
+func (h *kvHistory) stored(t *testing.T) {
+	read := map[string]bool{}
+	for _, o := range h.ops {
+		if out := o.Output.(kvAnswer); o.Input.(kvCall).op == "read" && out.found {
+			read[out.value] = true
+		}
+	}
+	for _, o := range h.refused {
+		if read[o.Input.(kvCall).value] {
+			t.Logf("refused, and stored all the same: %s", show([]porcupine.Operation{o}))
+			h.ops = append(h.ops, o)
+		}
+	}
+}
+
+// check has the history judged. What cannot be is shown: what was explained last
+// of the key, and the calls that could not be placed after it.
+func (h *kvHistory) check(t *testing.T) {
+	t.Helper()
+	h.stored(t)
+	for _, ops := range kvModel().Partition(h.ops) {
+		result, info := porcupine.CheckOperationsVerbose(kvModel(), ops, time.Minute)
+		switch result {
+		case porcupine.Unknown:
+			t.Error("a history could not be checked in a minute")
+		case porcupine.Illegal:
+			var longest []porcupine.Operation
+			for _, part := range info.PartialLinearizationsOperations()[0] {
+				if len(part) > len(longest) {
+					longest = part
+				}
+			}
+			t.Errorf("the history is not linearizable; explained are %d of %d calls, the last of them:\n%s", len(longest), len(ops), show(longest[max(0, len(longest)-15):]))
+			placed := map[string]bool{}
+			for _, o := range longest {
+				placed[show([]porcupine.Operation{o})] = true
+			}
+			ops = slices.DeleteFunc(ops, func(o porcupine.Operation) bool { return placed[show([]porcupine.Operation{o})] })
+			slices.SortFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+			t.Logf("not explained:\n%s", show(ops[:min(len(ops), 25)]))
+		}
+	}
+}
+
+func show(ops []porcupine.Operation) string {
+	var b strings.Builder
+	for _, o := range ops {
+		fmt.Fprintf(&b, "%8.2f ms to %8.2f ms client %d %+v -> %+v\n", float64(o.Call)/1e6, float64(o.Return)/1e6, o.ClientId, o.Input, o.Output)
+	}
+	return b.String()
 }
