@@ -137,7 +137,7 @@ type durable struct {
 }
 
 func newDurable(group string, fn Handler, how Durable) *durable {
-	d := &durable{group: group, fn: fn, how: how, held: map[*bus.Delivery]*hold{}, freed: make(chan struct{}, 1), took: batchTime}
+	d := &durable{group: group, fn: fn, how: how, held: map[*bus.Delivery]*hold{}, freed: make(chan struct{}, 1), took: batchTime / firstBatch}
 	d.todo = make(chan *bus.Delivery, mostHeld(how.Concurrency))
 	d.pulling, d.stopPull = context.WithCancel(context.Background())
 	d.calls, d.stopCall = context.WithCancel(context.Background())

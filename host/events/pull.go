@@ -11,6 +11,7 @@ import (
 
 const (
 	batchTime   = 100 * time.Millisecond // a member holds about as much as it handles in this time
+	firstBatch  = 16                     // as long as nothing is known of the handler
 	mostBatch   = 512
 	reopenFirst = 50 * time.Millisecond // pause before a consumer is opened again; doubles
 	reopenMost  = 2 * time.Second
@@ -151,7 +152,7 @@ func (d *durable) settle(e *bus.Delivery, err error) {
 func (d *durable) measure(took time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.took += (took - d.took) / 8
+	d.took += (took - d.took) / 4
 }
 
 // keep tells the server that this member works on what it holds, until done. A
