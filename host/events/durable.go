@@ -129,11 +129,13 @@ type durable struct {
 	calls    context.Context // ends with a hurried cancel
 	stopCall context.CancelFunc
 
-	mu    sync.Mutex
-	held  map[*bus.Delivery]*hold // not answered for
-	freed chan struct{}           // some of them are done
-	took  time.Duration           // by a call, a moving average
-	todo  chan *bus.Delivery
+	mu      sync.Mutex
+	held    map[*bus.Delivery]*hold // not answered for
+	freed   chan struct{}           // some of them are done
+	stuck   bool                    // all calls have outlived their time
+	endPull context.CancelFunc      // ends the pull that is open
+	took    time.Duration           // by a call, a moving average
+	todo    chan *bus.Delivery
 }
 
 func newDurable(group string, fn Handler, how Durable) *durable {
