@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ozanturksever/go-cluster/pluginapi"
@@ -16,11 +15,8 @@ import (
 // it is delivered again.
 const AckWait = 10 * time.Second
 
-const (
-	maxUnacked = 10_000           // of one consumer, with all of its readers together
-	pullTime   = 20 * time.Second // of one pull that finds nothing
-	pullBeat   = 2 * time.Second  // a pull whose server says nothing for two of these is over
-)
+// maxUnacked is how much of one consumer all of its readers together may hold.
+const maxUnacked = 10_000
 
 // Start says where a new consumer begins; the zero value means: with what is
 // stored from now on. At most one of the fields is set.
@@ -35,6 +31,7 @@ type Start struct {
 // stands is stored beside the log, with as many replicas.
 type Consumer struct {
 	l    *Log
+	name string
 	cons jetstream.Consumer
 }
 
@@ -59,7 +56,7 @@ func (l *Log) Consumer(ctx context.Context, name, subject string, start Start) (
 		return nil, fmt.Errorf("open consumer %s of %s: %w: it exists and reads %q, not %q: choose another name or delete it",
 			name, l.cfg.Stream, pluginapi.ErrInvalid, have, subject)
 	}
-	return &Consumer{l, cons}, nil
+	return &Consumer{l, name, cons}, nil
 }
 
 func consumerConfig(name, subject string, start Start) jetstream.ConsumerConfig {
@@ -92,34 +89,6 @@ func (l *Log) DeleteConsumer(ctx context.Context, name string) error {
 	return nil
 }
 
-// Pull hands on at most n messages, as they come, and returns when it has done
-// so, when nothing more has come for a while, or when ctx has ended. Handing on
-// more than one at a time is up to fn, which must not block for long.
-//
-// # Errors
-//
-// What kept messages from coming: open the consumer again after a pause.
-func (c *Consumer) Pull(ctx context.Context, n int, fn func(*Delivery)) error {
-	if !c.l.s.c.Connected() {
-		return fmt.Errorf("pull: %w", asRefused(nats.ErrDisconnected))
-	}
-	ctx, cancel := context.WithTimeout(ctx, pullTime)
-	defer cancel()
-	batch, err := c.cons.Fetch(n, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(pullBeat))
-	if err != nil {
-		return fmt.Errorf("pull: %w", err)
-	}
-	for m := range batch.Messages() {
-		if d := delivered(m); d != nil {
-			fn(d)
-		}
-	}
-	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("pull: %w", err)
-	}
-	return nil
-}
-
 // Lag says how far a consumer is behind.
 type Lag struct {
 	Pending uint64 // messages that were not delivered yet
@@ -147,43 +116,11 @@ type Stored struct {
 	Time time.Time // when it was stored, by the server's clock
 }
 
-// Delivery is a message of a consumer that is to be acknowledged.
-type Delivery struct {
-	Stored
-	Tries int // how often it was delivered, with this time
-	msg   jetstream.Msg
-}
-
-// delivered is nil for a message that does not come from a consumer.
-func delivered(m jetstream.Msg) *Delivery {
+// fromConsumer is false for a message that does not come from a consumer.
+func fromConsumer(m jetstream.Msg) (Stored, bool) {
 	meta, err := m.Metadata()
 	if err != nil {
-		return nil
+		return Stored{}, false
 	}
-	return &Delivery{
-		Stored: Stored{Message{Subject: m.Subject(), Header: Header(m.Headers()), Data: m.Data()}, meta.Sequence.Stream, meta.Timestamp},
-		Tries:  int(min(meta.NumDelivered, 1<<30)), msg: m,
-	}
-}
-
-// Ack says that the message is dealt with. An error means that it will be
-// delivered again.
-func (d *Delivery) Ack() error { return acked(d.msg.Ack()) }
-
-// Again asks for the message to be delivered again after a while.
-func (d *Delivery) Again(after time.Duration) error {
-	if after <= 0 {
-		return acked(d.msg.Nak())
-	}
-	return acked(d.msg.NakWithDelay(after))
-}
-
-// Working says that the message is being dealt with: AckWait begins anew.
-func (d *Delivery) Working() error { return acked(d.msg.InProgress()) }
-
-func acked(err error) error {
-	if err != nil {
-		return fmt.Errorf("acknowledge: %w", err)
-	}
-	return nil
+	return Stored{Message{Subject: m.Subject(), Header: Header(m.Headers()), Data: m.Data()}, meta.Sequence.Stream, meta.Timestamp}, true
 }

@@ -134,16 +134,15 @@ func (l *Log) limit(ctx context.Context, raw json.RawMessage) error {
 //
 // ErrRefused, it was not stored; ErrUnknown, it may have been.
 func (l *Log) Append(ctx context.Context, m Message, id string) (seq uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, appendTime(ctx))
-	defer cancel()
+	end := time.Now().Add(appendTime(ctx))
 	unknown := false
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 250*time.Millisecond) {
-		seq, err = l.append(ctx, m, id)
+		seq, err = l.append(ctx, m, id, end)
 		if err == nil || final(err) {
 			break
 		}
 		unknown = unknown || errors.Is(err, ErrUnknown)
-		if !pause(ctx, wait, wait) {
+		if time.Now().Add(wait).After(end) || !pause(ctx, wait, wait) {
 			break
 		}
 	}
@@ -168,8 +167,8 @@ func appendTime(ctx context.Context) time.Duration {
 // appendTry bounds one try of an append.
 const appendTry = 2 * time.Second
 
-func (l *Log) append(ctx context.Context, m Message, id string) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, appendTry)
+func (l *Log) append(ctx context.Context, m Message, id string, end time.Time) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(appendTry, time.Until(end)))
 	defer cancel()
 	h := nats.Header{"Nats-Msg-Id": {id}, "Nats-Expected-Stream": {l.cfg.Stream}}
 	for name, values := range m.Header {

@@ -63,8 +63,8 @@ func readSome(ctx context.Context, cons jetstream.Consumer, fn func(Stored) bool
 				return got, more, batch.Error()
 			}
 			got++
-			if d := delivered(m); d != nil && more {
-				more = fn(d.Stored)
+			if d, ok := fromConsumer(m); ok && more {
+				more = fn(d)
 			}
 		case <-ctx.Done():
 			return got, false, ctx.Err()
@@ -130,8 +130,8 @@ func (f *Follower) Run(ctx context.Context, fn func(Stored)) error {
 				return nil
 			}
 		default:
-			if d := delivered(m); d != nil {
-				fn(d.Stored)
+			if d, ok := fromConsumer(m); ok {
+				fn(d)
 			}
 		}
 	}

@@ -129,15 +129,17 @@ type durable struct {
 	calls    context.Context // ends with a hurried cancel
 	stopCall context.CancelFunc
 
-	mu    sync.Mutex
-	held  map[*bus.Delivery]*hold // not answered for
-	freed chan struct{}           // some of them are done
-	took  time.Duration           // by a call, a moving average
-	todo  chan *bus.Delivery
+	mu      sync.Mutex
+	held    map[*bus.Delivery]*hold // not answered for
+	freed   chan struct{}           // some of them are done
+	stuck   bool                    // all calls have outlived their time
+	endPull context.CancelFunc      // ends the pull that is open
+	took    time.Duration           // by a call, a moving average
+	todo    chan *bus.Delivery
 }
 
 func newDurable(group string, fn Handler, how Durable) *durable {
-	d := &durable{group: group, fn: fn, how: how, held: map[*bus.Delivery]*hold{}, freed: make(chan struct{}, 1), took: batchTime}
+	d := &durable{group: group, fn: fn, how: how, held: map[*bus.Delivery]*hold{}, freed: make(chan struct{}, 1), took: batchTime / firstBatch}
 	d.todo = make(chan *bus.Delivery, mostHeld(how.Concurrency))
 	d.pulling, d.stopPull = context.WithCancel(context.Background())
 	d.calls, d.stopCall = context.WithCancel(context.Background())

@@ -11,6 +11,7 @@ import (
 
 const (
 	batchTime   = 100 * time.Millisecond // a member holds about as much as it handles in this time
+	firstBatch  = 16                     // as long as nothing is known of the handler
 	mostBatch   = 512
 	reopenFirst = 50 * time.Millisecond // pause before a consumer is opened again; doubles
 	reopenMost  = 2 * time.Second
@@ -67,11 +68,13 @@ func (d *durable) readOnce() error {
 			looked = time.Now()
 			d.look(log, cons)
 		}
-		n := d.room()
+		n, ctx, end := d.room()
 		if d.pulling.Err() != nil {
 			return nil
 		}
-		if err := cons.Pull(d.pulling, n, d.take); err != nil {
+		err := cons.Pull(ctx, n, d.take)
+		end()
+		if err != nil {
 			d.sub.b.kept.forget(log) // it may have been deleted
 			return err
 		}
@@ -94,21 +97,27 @@ func (d *durable) open(ctx context.Context, p *Place, b *Broker, source, subject
 }
 
 // room waits until at most half of what this member may hold is there, and
-// returns for how many more there is room.
-func (d *durable) room() int {
-	for {
+// returns for how many more there is room, and the context of the pull for them:
+// a member that is stuck must not be given more.
+func (d *durable) room() (n int, ctx context.Context, end context.CancelFunc) {
+	ctx, end = context.WithCancel(d.pulling)
+	for ctx.Err() == nil {
 		d.mu.Lock()
 		most, have := batch(d.took, d.how.Concurrency), len(d.held)
+		ready := have <= most/2 && !d.stuck
+		if ready {
+			d.endPull = end
+		}
 		d.mu.Unlock()
-		if have <= most/2 {
-			return most - have
+		if ready {
+			return most - have, ctx, end
 		}
 		select {
 		case <-d.freed:
-		case <-d.pulling.Done():
-			return 0
+		case <-ctx.Done():
 		}
 	}
+	return 0, ctx, end
 }
 
 func (d *durable) take(e *bus.Delivery) {
@@ -141,6 +150,7 @@ func (d *durable) settle(e *bus.Delivery, err error) {
 	}
 	d.mu.Lock()
 	delete(d.held, e)
+	d.stuck = false
 	d.mu.Unlock()
 	select {
 	case d.freed <- struct{}{}:
@@ -151,7 +161,7 @@ func (d *durable) settle(e *bus.Delivery, err error) {
 func (d *durable) measure(took time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.took += (took - d.took) / 8
+	d.took += (took - d.took) / 4
 }
 
 // keep tells the server that this member works on what it holds, until done. A
@@ -178,15 +188,18 @@ func (d *durable) keep(done <-chan struct{}) {
 func (d *durable) working(now time.Time) (out []*bus.Delivery) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	stuck := 0
+	late := 0
 	for _, h := range d.held {
 		if !h.until.IsZero() && now.After(h.until) {
-			stuck++
+			late++
 			h.given = true
 		}
 	}
+	if d.stuck = late >= d.how.Concurrency; d.stuck && d.endPull != nil {
+		d.endPull()
+	}
 	for e, h := range d.held {
-		h.given = h.given || stuck >= d.how.Concurrency
+		h.given = h.given || d.stuck
 		if !h.given {
 			out = append(out, e)
 		}
