@@ -283,10 +283,8 @@ func TestBucketLargestValue(t *testing.T) {
 // refused, and nothing of it is changed.
 func TestBucketSettings(t *testing.T) {
 	c := dialServer(t, startServer(t))
-	n := appNames(t, "a")
 	js := c.JetStream()
 	ctx := within(t, patience)
-	want := bucketStream(n)
 	for name, change := range map[string]func(*jetstream.StreamConfig){
 		"max_msgs_per_subject": func(s *jetstream.StreamConfig) { s.MaxMsgsPerSubject = 1 },
 		"allow_direct":         func(s *jetstream.StreamConfig) { s.AllowDirect = true },
@@ -297,16 +295,14 @@ func TestBucketSettings(t *testing.T) {
 		"subjects":             func(s *jetstream.StreamConfig) { s.Subjects = s.Subjects[:1] },
 		"storage":              func(s *jetstream.StreamConfig) { s.Storage = jetstream.MemoryStorage },
 	} {
-		bad := want
+		n := appNames(t, name) // an app for each: a deleted stream's files go later
+		bad := bucketStream(n)
 		change(&bad)
 		if _, err := js.CreateStream(ctx, bad); err != nil {
 			t.Fatal(name, err)
 		}
 		_, err := OpenBucket(ctx, c, n, 0)
 		expect(t, err, pluginapi.ErrInvalid, name, "a bucket")
-		if err := js.DeleteStream(ctx, bad.Name); err != nil {
-			t.Fatal(err)
-		}
 	}
 	b := openBucket(t, c)
 	if got := openBucket(t, c); !reflect.DeepEqual(got.r.created, b.r.created) {
