@@ -508,6 +508,16 @@ func (p *proxy) release() {
 	p.gate = nil
 }
 
+// keep lets new traffic through after hold; what was held stays under way until
+// arrive is called, also if its connection ends meanwhile.
+func (p *proxy) keep() (arrive func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	gate := p.gate
+	p.gate = nil
+	return func() { close(gate) }
+}
+
 // cut closes all connections and refuses new ones; heal lets them in again.
 func (p *proxy) cut() {
 	p.mu.Lock()

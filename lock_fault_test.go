@@ -166,6 +166,44 @@ func TestGivenUpLock(t *testing.T) {
 	}
 }
 
+// TestLateWish: a node's wish hangs in the network while its connection breaks and
+// its caller gives up. When the node is back it makes sure that the wish can never
+// come true; then it arrives.
+func TestLateWish(t *testing.T) {
+	t.Parallel()
+	s := startNATS(t)
+	link := startProxy(t, s)
+	away := newNode(t, "late", "n1", link.url(), cluster.WithLeaseTTL(time.Minute)).start()
+	well := newNode(t, "late", "n2", s.ClientURL(), cluster.WithLeaseTTL(time.Minute)).start()
+	well.knows("n1", "n2")
+	for round := range 2 {
+		name := fmt.Sprint("x", round)
+		l := away.Lock(name)
+		must(t, l.Lock(within(t, patience))) // so that the next word on it is a write
+		must(t, l.Unlock(within(t, patience)))
+		before := lockSeq(t, well, name)
+		link.hold()
+		wantErr(t, l.Lock(within(t, 50*time.Millisecond)), cluster.ErrTimeout)
+		arrive := sync.OnceFunc(link.keep())
+		t.Cleanup(arrive)
+		must(t, away.NATS().ForceReconnect())
+		eventually(t, "the wish is made void", func() bool { return lockSeq(t, well, name) > before })
+		arrive()
+		must(t, well.Lock(name).Lock(within(t, patience)))
+		eventually(t, "nothing is left of it", func() bool { return queued(t, well, "platform."+name) == 0 })
+	}
+}
+
+// lockSeq is the sequence of a lock's record.
+func lockSeq(t testing.TB, n *node, name string) uint64 {
+	t.Helper()
+	s, err := n.JetStream().Stream(within(t, patience), "gc_locks_"+n.Name())
+	must(t, err)
+	m, err := s.GetLastMsgForSubject(within(t, patience), "gc."+n.Name()+".l.platform."+name)
+	must(t, err)
+	return m.Sequence
+}
+
 // TestLockHistory: three nodes with a cluster of embedded servers take and give
 // one lock while the leader of its stream is moved about and clients lose their
 // connections. The order of all holds, as the store of the test saw their tokens,
