@@ -52,14 +52,8 @@ var (
 	_ func(*cluster.Election, context.Context) error                            = (*cluster.Election).WaitForLeadership
 	_ func(*cluster.Election, context.Context) error                            = (*cluster.Election).StepDown
 	_ func(*cluster.Election) <-chan bool                                       = (*cluster.Election).LeaderChan
-	_ func(*cluster.Events, context.Context, string, []byte) error              = (*cluster.Events).Publish
-	_ func(*cluster.Events, string, func([]byte)) error                         = (*cluster.Events).Subscribe
-	_ func(*cluster.Events, string) error                                       = (*cluster.Events).Unsubscribe
-	_ func(*cluster.Platform) *cluster.PlatformEvents                           = (*cluster.Platform).Events
-	_ func(*cluster.Platform) *cluster.Audit                                    = (*cluster.Platform).Audit
 	_ func(*cluster.Election) cluster.Epoch                                     = (*cluster.Election).Epoch
 	_ func(cluster.ProcessConfig) *backend.ProcessBackend                       = cluster.Process
-	_ func(*cluster.App) *cluster.Events                                        = (*cluster.App).Events
 	_ func(string, map[string]string)                                           = cluster.LabelWatcherFunc(nil)
 	_ func(map[string]string) cluster.PlatformOption                            = cluster.Labels
 	_ func(string) cluster.PlatformOption                                       = cluster.NATSCreds
@@ -103,3 +97,13 @@ func TestFields(t *testing.T) {
 		}
 	}
 }
+
+// The API reference of events and audit.
+var (
+	_ func(*cluster.App) *cluster.Events                           = (*cluster.App).Events
+	_ func(*cluster.Events, context.Context, string, []byte) error = (*cluster.Events).Publish
+	_ func(*cluster.Events, string, func([]byte)) error            = (*cluster.Events).Subscribe
+	_ func(*cluster.Events, string) error                          = (*cluster.Events).Unsubscribe
+	_ func(*cluster.Platform) *cluster.PlatformEvents              = (*cluster.Platform).Events
+	_ func(*cluster.Platform) *cluster.Audit                       = (*cluster.Platform).Audit
+)
