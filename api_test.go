@@ -140,3 +140,13 @@ func TestFields(t *testing.T) {
 		}
 	}
 }
+
+// The API reference of events and audit.
+var (
+	_ func(*cluster.App) *cluster.Events                           = (*cluster.App).Events
+	_ func(*cluster.Events, context.Context, string, []byte) error = (*cluster.Events).Publish
+	_ func(*cluster.Events, string, func([]byte)) error            = (*cluster.Events).Subscribe
+	_ func(*cluster.Events, string) error                          = (*cluster.Events).Unsubscribe
+	_ func(*cluster.Platform) *cluster.PlatformEvents              = (*cluster.Platform).Events
+	_ func(*cluster.Platform) *cluster.Audit                       = (*cluster.Platform).Audit
+)
