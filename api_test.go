@@ -101,12 +101,6 @@ var (
 	_ func(*cluster.API, context.Context, string, []byte, ...cluster.CallOption) ([][]byte, error) = (*cluster.API).Broadcast
 	_ []func() cluster.CallOption                                                                  = []func() cluster.CallOption{cluster.ToLeader, cluster.ToAny, cluster.WithRetry}
 	_ func(time.Duration) cluster.CallOption                                                       = cluster.WithTimeout
-	_ func(*cluster.Events, context.Context, string, []byte) error                                 = (*cluster.Events).Publish
-	_ func(*cluster.Events, string, func([]byte)) error                                            = (*cluster.Events).Subscribe
-	_ func(*cluster.Events, string) error                                                          = (*cluster.Events).Unsubscribe
-	_ func(*cluster.Platform) *cluster.PlatformEvents                                              = (*cluster.Platform).Events
-	_ func(*cluster.Platform) *cluster.Audit                                                       = (*cluster.Platform).Audit
-	_ func(*cluster.App) *cluster.Events                                                           = (*cluster.App).Events
 )
 
 // TestFields holds the fields of the API reference's structs.

@@ -13,9 +13,8 @@ import (
 // buckets are the KV buckets that this node has opened, by app. An app that
 // never uses its bucket has none, here and in the store.
 type buckets struct {
-	mu     sync.Mutex
-	byApp  map[string]*appBucket
-	fenced map[string]uint64 // changes refused in epochs that are over
+	mu    sync.Mutex
+	byApp map[string]*appBucket
 }
 
 // appBucket is the bucket of one app.
@@ -29,7 +28,7 @@ func (b *buckets) of(app string) *appBucket {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.byApp == nil {
-		b.byApp, b.fenced = map[string]*appBucket{}, map[string]uint64{}
+		b.byApp = map[string]*appBucket{}
 	}
 	if b.byApp[app] == nil {
 		b.byApp[app] = &appBucket{opening: make(chan struct{}, 1)}
@@ -43,30 +42,15 @@ func (b *buckets) opened(a *appBucket) *bus.Bucket {
 	return a.bucket
 }
 
-// writer returns the writer of the present leadership. What was refused in an
-// older one is kept.
-func (b *buckets) writer(app string, a *appBucket, lease pluginapi.Lease) *bus.EpochWriter {
+// writer returns the writer of the present leadership; refused is told of what
+// the store refuses it.
+func (b *buckets) writer(a *appBucket, lease pluginapi.Lease, refused func()) *bus.EpochWriter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if a.writer == nil || a.writer.Epoch() < lease.Epoch {
-		if a.writer != nil {
-			b.fenced[app] += a.writer.Refused()
-		}
-		a.writer = a.bucket.EpochWriter(lease.Epoch, lease.Valid)
+		a.writer = a.bucket.EpochWriter(lease.Epoch, lease.Valid, refused)
 	}
 	return a.writer
-}
-
-// refused counts the changes of an app that were refused because of a newer
-// leader.
-func (b *buckets) refused(app string) uint64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n := b.fenced[app]
-	if a := b.byApp[app]; a != nil && a.writer != nil {
-		n += a.writer.Refused()
-	}
-	return n
 }
 
 // Bucket returns the KV bucket of an app; the first call opens it, which makes
@@ -123,12 +107,8 @@ func (n *Node) EpochWriter(ctx context.Context, app string) (*bus.EpochWriter, e
 	if !ok {
 		return nil, fmt.Errorf("make a fenced change of %s: %w", app, pluginapi.ErrNotLeader)
 	}
-	return n.buckets.writer(app, n.buckets.of(app), lease), nil
+	return n.buckets.writer(n.buckets.of(app), lease, func() { n.cfg.Figures.Fenced("kv", app) }), nil
 }
-
-// FencedWrites counts the fenced changes of this node that an app's bucket has
-// refused because a newer leader had written.
-func (n *Node) FencedWrites(app string) uint64 { return n.buckets.refused(app) }
 
 // endOf is why a context has ended, by the name that users know.
 func endOf(ctx context.Context) error {

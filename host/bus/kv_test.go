@@ -208,7 +208,7 @@ func TestBucketBadInput(t *testing.T) {
 	b, ctx := bucket(t), within(t, patience)
 	before := b.r.s.c.NATS().Stats().OutMsgs
 	huge := make([]byte, 100<<20)
-	f := b.EpochWriter(1, func() bool { return true })
+	f := b.EpochWriter(1, func() bool { return true }, nil)
 	for _, key := range []string{"", ".", ".a", "a.", "a..b", "a b", "a*", "*", ">", "a.>", "ключ", "a\n", "a\x00", "$KV.x", strings.Repeat("k", 10<<10)} {
 		for name, err := range map[string]error{
 			"get": second(b.Get(ctx, key)), "linearizable": second(b.GetLinearizable(ctx, key)), "put": second(b.Put(ctx, key, nil)),
@@ -269,7 +269,7 @@ func TestBucketLargestValue(t *testing.T) {
 		w := follow(t, b, ">")
 		at := must(b.Create(ctx, key, value))
 		must(b.Update(ctx, key, value, at))
-		must(b.EpochWriter(1, func() bool { return true }).Put(ctx, key, value))
+		must(b.EpochWriter(1, func() bool { return true }, nil).Put(ctx, key, value))
 		if e := must(b.Get(ctx, key)); !bytes.Equal(e.Value, value) {
 			t.Errorf("read %d bytes of %d", len(e.Value), most)
 		}

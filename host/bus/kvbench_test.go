@@ -58,7 +58,7 @@ func benchBucket(b *testing.B, s *server.Server) {
 		atRaw, atOurs := must(raw.Put(ctx, "k", value)), must(ours.Put(ctx, "k", value))
 		run("update", func() (err error) { atRaw, err = raw.Update(ctx, "k", value, atRaw); return err },
 			func() (err error) { atOurs, err = ours.Update(ctx, "k", value, atOurs); return err })
-		f := ours.EpochWriter(1, func() bool { return true })
+		f := ours.EpochWriter(1, func() bool { return true }, nil)
 		run("put-fenced", func() error { return second(raw.Put(ctx, "k", value)) }, func() error { return second(f.Put(ctx, "k", value)) })
 		run("get-linearizable", func() error { return second(raw.Get(ctx, "k")) }, func() error { return second(ours.GetLinearizable(ctx, "k")) })
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 
@@ -26,7 +25,7 @@ type EpochWriter struct {
 	valid   func() bool
 	turn    chan struct{} // holds a token while a change is on its way
 	seq     uint64        // sequence of the epoch's message; 0: not raised yet. Guarded by turn
-	refused atomic.Uint64
+	refused func()        // called for each change that a newer epoch has refused; nil: nobody
 }
 
 // epochRecord is the message that holds the highest epoch.
@@ -35,17 +34,15 @@ type epochRecord struct {
 }
 
 // EpochWriter returns the writer of an epoch; valid says whether the epoch's
-// lease holds at that moment, and is asked before anything is sent. Two writers
-// of one epoch only slow each other down.
-func (b *Bucket) EpochWriter(epoch pluginapi.Epoch, valid func() bool) *EpochWriter {
-	return &EpochWriter{b: b, epoch: epoch, valid: valid, turn: make(chan struct{}, 1)}
+// lease holds at that moment, and is asked before anything is sent. refused, if
+// not nil, is told of each change that was refused because of a newer epoch. Two
+// writers of one epoch only slow each other down.
+func (b *Bucket) EpochWriter(epoch pluginapi.Epoch, valid func() bool, refused func()) *EpochWriter {
+	return &EpochWriter{b: b, epoch: epoch, valid: valid, refused: refused, turn: make(chan struct{}, 1)}
 }
 
 // Epoch returns the epoch that it writes in.
 func (w *EpochWriter) Epoch() pluginapi.Epoch { return w.epoch }
-
-// Refused counts the changes that were refused because of a newer epoch.
-func (w *EpochWriter) Refused() uint64 { return w.refused.Load() }
 
 // Raise makes the epoch the highest: afterwards no older one makes a fenced
 // change. The first change of an epoch does it by itself.
@@ -104,8 +101,8 @@ func (w *EpochWriter) inTurn(ctx context.Context, do func(context.Context) error
 		return timedOut(ctx.Err())
 	}
 	err := do(ctx)
-	if errors.Is(err, pluginapi.ErrFenced) {
-		w.refused.Add(1)
+	if errors.Is(err, pluginapi.ErrFenced) && w.refused != nil {
+		w.refused()
 	}
 	return err
 }

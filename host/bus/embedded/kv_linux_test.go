@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -250,7 +251,8 @@ func TestKVFenced(t *testing.T) {
 	var leaders sync.WaitGroup
 	for epoch := range 5 {
 		b, _ := c.bucket(fmt.Sprint("e", epoch))
-		f := b.EpochWriter(pluginapi.Epoch(epoch+1), yes)
+		var refused atomic.Int64
+		f := b.EpochWriter(pluginapi.Epoch(epoch+1), yes, func() { refused.Add(1) })
 		acked := make(chan struct{}, 1000)
 		leaders.Go(func() {
 			for n := 0; ; n++ {
@@ -264,7 +266,7 @@ func TestKVFenced(t *testing.T) {
 					default:
 					}
 				case errors.Is(err, pluginapi.ErrFenced) || ctx.Err() != nil:
-					if f.Refused() == 0 {
+					if refused.Load() == 0 {
 						t.Errorf("epoch %d: %v is not counted", epoch+1, err)
 					}
 					return
@@ -283,7 +285,7 @@ func TestKVFenced(t *testing.T) {
 		}
 	}
 	last, _ := c.bucket("last")
-	end := last.EpochWriter(9, yes)
+	end := last.EpochWriter(9, yes, nil)
 	if err := end.Raise(ctx); err != nil {
 		t.Fatal(err)
 	}
