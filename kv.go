@@ -23,7 +23,9 @@ import (
 //
 // Errors of all methods, by errors.Is:
 //   - ErrUnknownOutcome: of a change, it may have been made and may still be;
-//     of a read, no answer came. With any other error nothing was changed.
+//     of a read, no answer came. With any other error nothing was changed,
+//     but for one case: a server that was frozen and wakes may answer with
+//     ErrConflict by what it knew, while the one that leads now makes the change.
 //   - ErrInvalid for a key, pattern or argument that cannot be, and before Run
 //     has connected; ErrTooLarge names the limit.
 //   - ErrTimeout when the deadline of ctx passed, the error of ctx when it was

@@ -42,7 +42,9 @@ type Entry struct {
 // sent again only if it was certainly not taken.
 //
 // For the errors of all of them: ErrUnknown means that a change may have been
-// done and may still be. With any other error nothing was changed.
+// done and may still be. With any other error nothing was changed, but for one
+// case: a server that was frozen and wakes may answer ErrConflict by what it
+// knew, while the one that leads now makes the change.
 // [pluginapi.ErrInvalid] for a bad key, [pluginapi.ErrTooLarge] for a value over
 // the limit, [pluginapi.ErrTimeout] or the error of ctx when it ended,
 // ErrClosed.
