@@ -7,7 +7,11 @@ import "github.com/ozanturksever/go-cluster/pluginapi"
 // error that is neither ErrRefused nor ErrConflict as ErrUnknown.
 const (
 	// ErrConflict: the record is not at the sequence that was expected, or
-	// another change of it is being stored at this moment. Nothing was written.
+	// another change of it is being stored at this moment. It is the word of the
+	// server that answered first: one that led, was frozen and does not know yet
+	// may refuse what the one that leads now is storing. So it is read again
+	// before anything follows from it; see RATIONALE.md, "Why is a conflict no
+	// proof that nothing was written?".
 	ErrConflict = pluginapi.ErrConflict
 	// ErrUnknown: the request was sent and no answer came (time ran out, the
 	// connection was lost). It may have been done, and may still be done.

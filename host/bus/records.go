@@ -116,7 +116,7 @@ func (r *Records) Grow(ctx context.Context) (replicas int, err error) {
 //
 // # Errors
 //
-// Exactly one of: ErrConflict, nothing was written; ErrRefused, nothing was
+// Exactly one of: ErrConflict, read it again; ErrRefused, nothing was
 // written; ErrUnknown, it may have been written and may still be, and only a
 // later CAS tells. [pluginapi.ErrInvalid] comes with ErrRefused for a bad key
 // or a value above MaxRecord.

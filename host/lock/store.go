@@ -34,7 +34,7 @@ func (s *slot) write(w lock.Write) {
 		s.step(lock.Beaten{})
 		return
 	case errors.Is(err, bus.ErrConflict):
-		s.find(w.After+1, false)
+		s.find(w.After+1, true) // unless the record has moved on, a conflict proves nothing
 		return
 	}
 	s.k.cfg.Logger.Debug("write lock", "lock", s.name.String(), "err", err)

@@ -25,6 +25,7 @@ type Faults struct {
 	Loss      float64 // of each message
 	Duplicate float64 // of each word of a watch
 	Late      float64 // that a request arrives only after it was given up
+	Liar      float64 // that a server which led refuses a write as a conflict that the one which leads now stores
 	Tail      float64 // that a message takes 10 times as long
 	Skew      float64 // clocks run up to this much fast or slow, as a part of 1
 	Work      float64 // that a step of an app fails, hangs or is slow
@@ -104,7 +105,7 @@ func Calm() Faults { return Faults{Skew: 0.014} }
 // Network is a bad network.
 func Network() Faults {
 	return Faults{
-		Skew: 0.014, Loss: 0.02, Duplicate: 0.05, Late: 0.01, Stale: 4 * time.Second, Tail: 0.05,
+		Skew: 0.014, Loss: 0.02, Duplicate: 0.05, Late: 0.01, Liar: 0.01, Stale: 4 * time.Second, Tail: 0.05,
 		Slow: 5 * time.Second, Cut: 3 * time.Second, Outage: 90 * time.Second, StepDown: 5 * time.Second, Edit: 5 * time.Second, Jump: 20 * time.Second,
 	}
 }
@@ -128,7 +129,7 @@ func Deaths() Faults {
 // Everything is all of it.
 func Everything() Faults {
 	return Faults{
-		Skew: 0.014, Loss: 0.01, Duplicate: 0.02, Late: 0.01, Stale: 8 * time.Second, Tail: 0.03, Work: 0.03, Trap: 0.002,
+		Skew: 0.014, Loss: 0.01, Duplicate: 0.02, Late: 0.01, Liar: 0.005, Stale: 8 * time.Second, Tail: 0.03, Work: 0.03, Trap: 0.002,
 		Slow: 8 * time.Second, Cut: 5 * time.Second, Outage: 120 * time.Second, Pause: 5 * time.Second, Kill: 7 * time.Second, Crash: 15 * time.Second,
 		Leave: 15 * time.Second, StepDown: 7 * time.Second, Fail: 15 * time.Second, Edit: 10 * time.Second, Jump: 30 * time.Second,
 	}

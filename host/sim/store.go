@@ -164,7 +164,15 @@ func (p *process) write(e core.Write) {
 		return
 	}
 	w.request(p.m, func() {
+		if w.chance(w.faults.Liar) {
+			w.reply(p.m, func() { answer(election.Conflict, 0) })
+			w.after(w.upTo(liarLate), func() { w.cas(e.Bucket, e.Key, e.After, e.Value) })
+			return
+		}
 		r, seq := w.cas(e.Bucket, e.Key, e.After, e.Value)
 		w.reply(p.m, func() { answer(r, seq) })
 	})
 }
+
+// liarLate is how long after a false conflict the write may still be stored.
+const liarLate = 200 * time.Millisecond
