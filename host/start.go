@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -237,12 +241,34 @@ func (n *Node) serverState() embedded.State {
 // ClientURL is where clients reach this node's server or the existing NATS.
 func (n *Node) ClientURL() string {
 	if n.server != nil {
-		return n.server.ClientURL()
+		return reachable(n.server.ClientURL(), n.cfg.Address)
 	}
 	if c := n.Bus(); c != nil {
 		return c.NATS().ConnectedUrlRedacted()
 	}
 	return ""
+}
+
+// reachable puts the node's address, or that of this machine, into the URL of a
+// server that listens on all addresses: no certificate names those.
+func reachable(server, address string) string {
+	u, err := url.Parse(server)
+	if err != nil {
+		return server
+	}
+	listens, err := netip.ParseAddr(u.Hostname())
+	if err != nil || !listens.IsUnspecified() {
+		return server
+	}
+	host := address
+	if h, _, err := net.SplitHostPort(address); err == nil {
+		host = h
+	}
+	if host = strings.Trim(host, "[]"); host == "" {
+		host = "127.0.0.1"
+	}
+	u.Host = net.JoinHostPort(host, u.Port())
+	return u.String()
 }
 
 // Login derives a login for the embedded servers; empty with an existing NATS.
@@ -262,5 +288,5 @@ func (n *Node) servers(role bus.Role, id string) (urls []string, auth bus.Auth) 
 	}
 	auth.User, auth.Password = n.server.Login(role, id)
 	auth.TLS = bus.TLS(n.cfg.Embedded.TLS)
-	return append([]string{n.server.ClientURL()}, n.cfg.Peers...), auth
+	return append([]string{n.ClientURL()}, n.cfg.Peers...), auth
 }
