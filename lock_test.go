@@ -185,6 +185,31 @@ func TestTryLock(t *testing.T) {
 	}
 }
 
+// TestMixedLockTimes: a holder keeps its lock as long as its own session lives,
+// whatever lease time the node has that wants it too, and whichever of the two is
+// the shorter (defect 37).
+func TestMixedLockTimes(t *testing.T) {
+	t.Parallel()
+	url := startNATS(t).ClientURL()
+	long := newNode(t, "mixed", "n1", url, cluster.WithLeaseTTL(12*time.Second)).start()
+	short := newNode(t, "mixed", "n2", url, cluster.WithLeaseTTL(time.Second)).start()
+	for _, pair := range [][2]*node{{long, short}, {short, long}} {
+		held, wanted := pair[0].Lock("x"), pair[1].Lock("x")
+		must(t, held.Lock(within(t, patience)))
+		token := held.Token()
+		wantErr(t, wanted.Lock(within(t, 2500*time.Millisecond)), cluster.ErrTimeout)
+		wantErr(t, wanted.Unlock(within(t, patience)), cluster.ErrLockNotHeld)
+		if held.Token() != token || held.Context().Err() != nil || wanted.Holder() != pair[0].NodeID() {
+			t.Errorf("%s has lost its lock to the lease time of another node", pair[0].NodeID())
+		}
+		must(t, held.Unlock(within(t, patience)))
+		if !wanted.TryLock(within(t, patience)) || wanted.Token() <= token {
+			t.Error("free, and not taken with a higher token")
+		}
+		must(t, wanted.Unlock(within(t, patience)))
+	}
+}
+
 // TestSemaphore: as many as the limit says, no more, and each with a token of its
 // own; another limit is refused with both.
 func TestSemaphore(t *testing.T) {
