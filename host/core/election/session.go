@@ -178,7 +178,7 @@ func (s *Session) written(now time.Time, w Written) []Effect {
 func (s *Session) failed(now time.Time, r Result) []Effect {
 	s.pause, s.retry = now.Add(s.cfg.Retry), true
 	if n := len(s.attempts); r != Unknown && n > 0 {
-		s.attempts = s.attempts[:n-1] // it is certain that it was not written
+		s.attempts = s.attempts[:n-1] // should a conflict be wrong, a renewal that counts for nothing is on the safe side
 	}
 	if s.phase == Joining {
 		s.toReading(s.pause)

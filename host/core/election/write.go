@@ -6,7 +6,7 @@ type Result uint8
 // The fates of a write.
 const (
 	Done     Result = iota // written
-	Conflict               // not written: the record has another sequence
+	Conflict               // the record has another sequence, says a server that may have lost its lead: read it again
 	Unknown                // written or not: the answer did not come
 	Refused                // not written: the store could not be reached or said no
 )
