@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 const (
 	readBatch = 500              // messages of one request
 	readIdle  = 30 * time.Second // a reader that is gone is forgotten after this
+	readAgain = 10 * time.Millisecond
 )
 
 // Read hands on the messages that match subject, which may hold wildcards, from
@@ -33,8 +35,13 @@ func (l *Log) Read(ctx context.Context, subject string, start Start, fn func(Sto
 		defer cancel()
 		_ = l.DeleteConsumer(ctx, cons.CachedInfo().Name)
 	}()
+	found := time.Now().Add(DefaultTimeout)
 	for left := cons.CachedInfo().NumPending; left > 0; {
 		got, more, err := readSome(ctx, cons, fn)
+		// The servers may not have told each other yet where the new reader is.
+		if errors.Is(err, nats.ErrNoResponders) && got == 0 && time.Now().Before(found) && pause(ctx, readAgain, readAgain) {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("read log %s: %w", l.cfg.Stream, timedOut(err))
 		}
