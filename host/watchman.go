@@ -88,15 +88,23 @@ type store struct {
 // is better than a longer wait.
 const releaseTry = 60 * time.Millisecond
 
+// firstRead and secondRead bound the first reads. They are made within milliseconds of the
+// host's death. If its server led the stream, the others may send a request
+// there still, and nobody ever answers.
+const (
+	firstRead  = 15 * time.Millisecond
+	secondRead = 25 * time.Millisecond
+)
+
 // errOldRead is what a server that was cut off, or is behind, makes of a read:
 // the lease that the guard was told was acknowledged, so it is there.
 var errOldRead = errors.New("the record is older than the lease: read it again")
 
 // Release ends the incarnation's session by compare-and-set, unless it is over.
 func (s *store) Release(ctx context.Context, l guard.Lease) error {
-	ctx, cancel := context.WithTimeout(ctx, releaseTry)
+	ctx, cancel := context.WithTimeout(ctx, firstRead+secondRead+releaseTry)
 	defer cancel()
-	rec, err := s.sessions.Get(ctx, l.Node)
+	rec, err := s.read(ctx, l.Node)
 	if err != nil {
 		return err
 	}
@@ -118,6 +126,20 @@ func (s *store) Release(ctx context.Context, l guard.Lease) error {
 	sess.State, sess.By = election.StateReleased, "the guard of "+l.Node
 	_, err = s.sessions.CAS(ctx, l.Node, rec.Seq, election.Encode(sess))
 	return err
+}
+
+// read reads a node's session, and again if there is no answer soon.
+func (s *store) read(ctx context.Context, node string) (bus.Record, error) {
+	for _, limit := range []time.Duration{firstRead, secondRead} {
+		soon, cancel := context.WithTimeout(ctx, limit)
+		rec, err := s.sessions.Get(soon, node)
+		late := soon.Err() != nil
+		cancel()
+		if err == nil || !late { // answered, if only by a no
+			return rec, err
+		}
+	}
+	return s.sessions.Get(ctx, node)
 }
 
 // Gone tells the other nodes to look at once.
