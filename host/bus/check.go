@@ -21,9 +21,13 @@ type Support struct {
 	Weaker   []string // what is weaker than with embedded servers, one sentence each
 }
 
-// checkGrace is how long Check waits for a JetStream that does not answer: it
-// may just be starting.
-const checkGrace = 3 * time.Second
+// checkGrace is how long Check asks a JetStream that does not answer: it may be
+// starting, or a slow disk may hold up what was asked before. checkTry is how
+// long it waits for one answer before it asks again.
+const (
+	checkGrace = 15 * time.Second
+	checkTry   = 2 * time.Second
+)
 
 // Check finds out whether JetStream is there and how many replicas a stream can
 // have, up to replicas (0 means 3). It creates an empty stream in memory,
@@ -68,7 +72,7 @@ func (c *Conn) reachJetStream(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkGrace)
 	defer cancel()
 	for {
-		err := c.api(ctx, "INFO", nil, nil)
+		err := c.askAccount(ctx)
 		if err == nil || hopeless(err) || isAPI(err, codeNotForAccount, codeNotEnabled) {
 			return err
 		}
@@ -76,6 +80,13 @@ func (c *Conn) reachJetStream(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// askAccount asks once.
+func (c *Conn) askAccount(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTry)
+	defer cancel()
+	return c.api(ctx, "INFO", nil, nil)
 }
 
 // probe creates and deletes a stream. Several may do it at once.
