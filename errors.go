@@ -27,5 +27,12 @@ var (
 	ErrUnreachable        error = pluginapi.ErrUnreachable // nobody listens: nothing was done
 	ErrCircuitOpen        error = pluginapi.ErrCircuitOpen // the last calls could not be delivered; tried again in a while
 	ErrUnauthorized       error = pluginapi.ErrUnauthorized
+	ErrRejected           error = pluginapi.ErrRejected
+	ErrNotGranted         error = pluginapi.ErrNotGranted
+	ErrPluginCrashed      error = pluginapi.ErrPluginCrashed
+	ErrPluginLimit        error = pluginapi.ErrPluginLimit // of memory, time, output or calls of the host
+	ErrPluginProtocol     error = pluginapi.ErrPluginProtocol
+	ErrPluginNotFound     error = pluginapi.ErrPluginNotFound
+	ErrPluginDisabled     error = pluginapi.ErrPluginDisabled
 	ErrUnknownOutcome     error = pluginapi.ErrUnknownOutcome // it may have been done, and may still be
 )

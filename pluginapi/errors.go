@@ -34,6 +34,15 @@ const (
 	ErrCircuitOpen        Error = "circuit open"
 	ErrUnauthorized       Error = "not allowed"
 	ErrUnknownOutcome     Error = "outcome unknown"
+
+	ErrRejected       Error = "rejected"               // a plugin says no
+	ErrStale          Error = "stale table"            // a guest does not hold the table of candidates that was asked about
+	ErrNotGranted     Error = "capability not granted" // a plugin asks the host for what it may not have
+	ErrPluginCrashed  Error = "plugin crashed"
+	ErrPluginLimit    Error = "plugin over its limit" // of memory, time, output, host calls
+	ErrPluginProtocol Error = "plugin broke the protocol"
+	ErrPluginNotFound Error = "plugin not found"
+	ErrPluginDisabled Error = "plugin disabled"
 )
 
 // Sentinels lists every sentinel, for the code that turns a wire code back
@@ -44,5 +53,7 @@ func Sentinels() []Error {
 		ErrHookTimeout, ErrShuttingDown, ErrNodeAlreadyPresent, ErrNoStandby, ErrInvalid,
 		ErrLockHeld, ErrLockNotHeld, ErrKeyNotFound, ErrKeyExists, ErrConflict, ErrFenced, ErrTooLarge,
 		ErrBusy, ErrNoMethod, ErrUnreachable, ErrCircuitOpen, ErrUnauthorized, ErrUnknownOutcome,
+		ErrRejected, ErrStale, ErrNotGranted, ErrPluginCrashed, ErrPluginLimit, ErrPluginProtocol,
+		ErrPluginNotFound, ErrPluginDisabled,
 	}
 }
