@@ -8,8 +8,12 @@ import (
 	"github.com/ozanturksever/go-cluster/host/core"
 )
 
-// placeEvery is the time between two looks at where the streams' leaders are.
-const placeEvery = 3 * time.Second
+// placeEvery is the time between two looks at where the streams' leaders are,
+// growEvery between two at the replicas of the streams of data.
+const (
+	placeEvery = 3 * time.Second
+	growEvery  = 30 * time.Second
+)
 
 // placeStreams keeps the leaders of the streams off the node that leads most
 // apps, as long as this node is the controller: when that node dies, its leases
@@ -20,14 +24,23 @@ func (n *Node) placeStreams(ctx context.Context) {
 	}
 	tick := time.NewTicker(placeEvery)
 	defer tick.Stop()
+	grow := time.NewTicker(growEvery)
+	defer grow.Stop()
 	for {
+		var data bool
 		select {
 		case <-tick.C:
+		case <-grow.C:
+			data = true
 		case <-ctx.Done():
 			return
 		}
 		v := n.View()
 		if v.Controller != v.Node {
+			continue
+		}
+		if data {
+			n.growData(ctx)
 			continue
 		}
 		for _, r := range []*bus.Records{n.sessions, n.records} {
@@ -42,6 +55,20 @@ func (n *Node) growStream(ctx context.Context, r *bus.Records) {
 	defer cancel()
 	if _, err := r.Grow(ctx); err != nil {
 		n.log.Debug("grow stream", "err", err)
+	}
+}
+
+// growData gives the streams of apps, locks, events and audit the replicas that
+// they could not have when they were made: fewer servers were there.
+func (n *Node) growData(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, growEvery/2)
+	defer cancel()
+	grown, err := n.Bus().GrowStreams(ctx, n.names, n.replicas())
+	if len(grown) > 0 {
+		n.log.Info("streams have more replicas now", "streams", grown, "replicas", n.replicas())
+	}
+	if err != nil {
+		n.log.Debug("grow streams", "err", err)
 	}
 }
 

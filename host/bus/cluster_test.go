@@ -61,7 +61,42 @@ func TestCluster(t *testing.T) {
 	t.Run("cas", func(t *testing.T) { raceCAS(t, append(rs, r)...) })
 	t.Run("leader", func(t *testing.T) { moveLeader(t, r, rs[0]) })
 	t.Run("bucket", func(t *testing.T) { bucketOfThree(t, servers) })
+	t.Run("grow", func(t *testing.T) { growAll(t, third) })
 	t.Run("leader dies", func(t *testing.T) { loseLeader(t, servers) })
+}
+
+// growAll: what was made with one replica gets the others, and what is another
+// platform's stays as it is.
+func growAll(t *testing.T, c *Conn) {
+	ctx := within(t, patience)
+	small, foreign := names(t, "small"), names(t, "foreign")
+	app := must(small.App("web"))
+	for _, n := range []Names{small, foreign} {
+		cfg := n.Locks()
+		cfg.Replicas = 1
+		must(OpenRecords(ctx, c, cfg))
+	}
+	must(OpenBucket(ctx, c, app, 1))
+	must(OpenBlobs(ctx, c, small.Blobs(), 1))
+	var grown []string
+	eventually(t, "all grown", func() bool {
+		more, err := c.GrowStreams(ctx, small, 3)
+		if grown = append(grown, more...); err != nil {
+			t.Log(err)
+		}
+		return err == nil && len(more) == 0
+	})
+	slices.Sort(grown)
+	want := []string{"KV_" + app.Bucket(), "OBJ_" + small.Blobs(), small.Locks().Stream}
+	if !slices.Equal(grown, want) {
+		t.Errorf("grew %v, want %v", grown, want)
+	}
+	for name, want := range map[string]int{want[0]: 3, want[1]: 3, want[2]: 3, foreign.Locks().Stream: 1} {
+		in := must(stream{c, name}.info(ctx))
+		if n := must(in.replicas()); n != want {
+			t.Errorf("%s has %d replicas, want %d", name, n, want)
+		}
+	}
 }
 
 // bucketOfThree uses a bucket with three replicas through each server: batches,
