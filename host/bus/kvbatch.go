@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nuid"
 
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
@@ -105,32 +102,8 @@ func (b *Bucket) batch(changes []Change) (msgs []*nats.Msg, err error) {
 func (b *Bucket) changeAll(ctx context.Context, msgs []*nats.Msg) (last uint64, err error) {
 	err = insist(ctx, func(err error) bool { return untaken(err) || isAPI(err, codeBatchCut, codeBatchBusy) },
 		func(ctx context.Context) error {
-			last, err = b.sendBatch(ctx, msgs)
+			last, err = b.r.s.putAll(ctx, msgs)
 			return err
 		})
 	return last, err
-}
-
-// batchTry bounds one try: the server forgets a batch that is not finished in
-// 10 s, and of one that was cut in the middle it takes nothing.
-const batchTry = 5 * time.Second
-
-// sendBatch sends all messages; nothing is stored unless the last one is taken,
-// so only its fate counts.
-func (b *Bucket) sendBatch(ctx context.Context, msgs []*nats.Msg) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, batchTry)
-	defer cancel()
-	id := nuid.Next()
-	for i, m := range msgs {
-		m.Header["Nats-Batch-Id"] = []string{id}
-		m.Header["Nats-Batch-Sequence"] = []string{strconv.Itoa(i + 1)}
-		if i == len(msgs)-1 {
-			m.Header["Nats-Batch-Commit"] = []string{"1"}
-			return b.r.s.put(ctx, m)
-		}
-		if err := b.r.s.c.PublishMsg(ctx, Message{Subject: m.Subject, Header: Header(m.Header), Data: m.Data}); err != nil {
-			return 0, err
-		}
-	}
-	return 0, nil
 }

@@ -6,15 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
 // LogConfig describes a log.
@@ -88,24 +84,14 @@ func (g LogConfig) verify(raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, &have); err != nil {
 		return asUnknown(fmt.Errorf("config of stream %s cannot be read: %w", g.Stream, err))
 	}
-	var bad []string
-	need := func(ok bool, setting, want string) {
-		if !ok {
-			bad = append(bad, setting+" must be "+want)
-		}
-	}
-	need(slices.Equal(have.Subjects, []string{g.Subject + ".>"}), "subjects", g.Subject+".>")
-	need(have.Retention == jetstream.LimitsPolicy, "retention", "limits")
-	need(have.Storage == jetstream.FileStorage, "storage", "file")
-	need(!have.NoAck, "no_ack", "off")
-	need(!have.Sealed, "sealed", "off")
-	need(have.MaxMsgsPerSubject <= 0, "max_msgs_per_subject", "unlimited")
-	need(have.Mirror == nil && len(have.Sources) == 0, "mirror and sources", "empty")
-	need(have.SubjectTransform == nil, "subject_transform", "empty")
-	if len(bad) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: stream %s exists with other settings: %s: mend or delete it", pluginapi.ErrInvalid, g.Stream, strings.Join(bad, "; "))
+	return wrongSettings(g.Stream, []setting{
+		{sameSubjects(have.Subjects, []string{g.Subject + ".>"}), "subjects", g.Subject + ".>"},
+		{have.Retention == jetstream.LimitsPolicy, "retention", "limits"},
+		{have.Storage == jetstream.FileStorage, "storage", "file"},
+		{!have.NoAck && !have.Sealed, "no_ack and sealed", "off"},
+		{have.MaxMsgsPerSubject <= 0, "max_msgs_per_subject", "unlimited"},
+		{have.Mirror == nil && len(have.Sources) == 0 && have.SubjectTransform == nil, "mirror, sources and subject_transform", "empty"},
+	})
 }
 
 // limit gives the existing stream the limits of the config.

@@ -187,6 +187,11 @@ func (a AppNames) Events(kind string) string { return a.Root() + ".e." + kind }
 // EventStream is the name of the stream of the app's kept events.
 func (a AppNames) EventStream() string { return "gc_events_" + a.unique() }
 
+// Feed describes the stream of the changes of the app's database.
+func (a AppNames) Feed() FeedConfig {
+	return FeedConfig{Stream: "gc_feed_" + a.unique(), Subject: a.Root() + ".feed"}
+}
+
 // Dead is what the subjects of the app's dead letters begin with; consumer and
 // the event's subject follow.
 func (a AppNames) Dead() string { return a.Root() + ".dead" }

@@ -80,6 +80,31 @@ func verify(raw json.RawMessage, want jetstream.StreamConfig, what string, large
 		pluginapi.ErrInvalid, want.Name, what, strings.Join(bad, "; "))
 }
 
+// setting is one that a stream must have.
+type setting struct {
+	ok         bool
+	name, want string
+}
+
+// wrongSettings names the settings of an existing stream that must be others.
+func wrongSettings(stream string, need []setting) error {
+	var bad []string
+	for _, n := range need {
+		if !n.ok {
+			bad = append(bad, n.name+" must be "+n.want)
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: stream %s exists with other settings: %s: mend or delete it", pluginapi.ErrInvalid, stream, strings.Join(bad, "; "))
+}
+
+// sameSubjects compares two lists of subjects, whatever their order.
+func sameSubjects(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
 // check refuses a config whose names are no NATS names.
 func (r RecordsConfig) check() error {
 	if r.Stream == "" || strings.ContainsAny(r.Stream, " .*>/\\\t\r\n") {
