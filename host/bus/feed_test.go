@@ -3,7 +3,6 @@ package bus
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -105,10 +104,22 @@ func TestFeedFence(t *testing.T) {
 	}
 	ctx := within(t, 2*patience)
 	stored := make([]map[string]uint64, writers)
+	next := make([]chan struct{}, writers+1) // closed when the writer may begin
+	for w := range next {
+		next[w] = make(chan struct{})
+	}
+	close(next[0])
 	var wg sync.WaitGroup
 	for w := range writers {
 		stored[w] = map[string]uint64{}
-		wg.Go(func() { writeUntilFenced(t, ctx, all3[w%3], pluginapi.Epoch(w+1), each, stored[w]) })
+		wg.Go(func() {
+			<-next[w]
+			writeUntilFenced(t, ctx, all3[w%3], pluginapi.Epoch(w+1), w < writers-1, func(n int) {
+				if n == each {
+					close(next[w+1])
+				}
+			}, stored[w])
+		})
 	}
 	wg.Wait()
 	high, found := pluginapi.Epoch(0), map[string]uint64{}
@@ -136,39 +147,43 @@ func TestFeedFence(t *testing.T) {
 			}
 		}
 	}
-	if high != writers || len(found) < each {
+	if high != writers || len(found) < writers*each {
 		t.Errorf("the last epoch is %d, %d messages", high, len(found))
 	}
 }
 
-// writeUntilFenced appends as a primary does, until it has said all or a newer
-// epoch is there.
-func writeUntilFenced(t *testing.T, ctx context.Context, f *Feed, epoch pluginapi.Epoch, n int, stored map[string]uint64) {
+// writeUntilFenced appends as a primary does, until a newer epoch is there, or
+// one of the last appends that it tries then fails. The last writer ends by
+// itself.
+func writeUntilFenced(t *testing.T, ctx context.Context, f *Feed, epoch pluginapi.Epoch, replaced bool, done func(n int), stored map[string]uint64) {
 	h, err := f.Raise(ctx, epoch)
-	if errors.Is(err, pluginapi.ErrFenced) {
-		return
-	}
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	at := max(h.EpochSeq, h.LastSeq)
-	for i := 0; i < n && ctx.Err() == nil; {
+	for i := 0; (replaced || i < 15) && ctx.Err() == nil; {
 		what := fmt.Sprintf("%d %d", epoch, i)
 		seq, err := f.Append(ctx, at, [][]byte{[]byte(what)})
 		if err == nil {
 			stored[what], at = seq, seq
 			i++
+			done(i)
 			continue
 		}
 		now, err := f.Head(ctx)
 		switch {
 		case err != nil:
 		case now.Epoch > epoch:
+			for range 3 {
+				_, err := f.Append(ctx, at, [][]byte{[]byte(what), []byte(what)})
+				expect(t, err, ErrConflict)
+			}
 			return
 		case string(now.Last) == what:
 			at = now.LastSeq
 			i++
+			done(i)
 		}
 	}
 }
