@@ -43,6 +43,7 @@ func Take(ctx context.Context, m Manifest, src io.Reader, last *Manifest, store 
 	}
 	group, work := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
+	m.Format = format
 	m.Chunks, m.Sum = make([]Digest, chunkCount(m.Size())), 0
 	for i := range m.Chunks {
 		data := make([]byte, m.chunkLen(i))
