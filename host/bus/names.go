@@ -192,6 +192,11 @@ func (a AppNames) Feed() FeedConfig {
 	return FeedConfig{Stream: "gc_feed_" + a.unique(), Subject: a.Root() + ".feed"}
 }
 
+// Chunks describes the store of the pieces of the app's snapshots.
+func (a AppNames) Chunks() ChunksConfig {
+	return ChunksConfig{Stream: "gc_chunks_" + a.unique(), Subject: a.Root() + ".chunk"}
+}
+
 // Dead is what the subjects of the app's dead letters begin with; consumer and
 // the event's subject follow.
 func (a AppNames) Dead() string { return a.Root() + ".dead" }
