@@ -45,7 +45,7 @@ func beside(b *testing.B, each int, raw, ours rival) {
 
 // How often something is done in a round; many where it begins with work that is
 // done once.
-const few, many = 2000, 10_000
+const few, many = 2000, 40_000
 
 // BenchmarkDurable is a stored event beside a message published to JetStream,
 // and the handling of events beside a pull consumer that acknowledges each.

@@ -201,12 +201,12 @@ func (d *durable) handle(e *bus.Delivery) {
 		d.settle(e, nil)
 		return
 	}
-	ctx, cancel := context.WithTimeout(d.calls, d.how.Timeout)
+	ctx := withTimeout(d.calls, begun, d.how.Timeout)
 	err := guarded(func() error { return d.fn(ctx, ev) })
 	if err != nil && ctx.Err() == context.DeadlineExceeded {
 		err = fmt.Errorf("%w after %v: %w", pluginapi.ErrTimeout, d.how.Timeout, err)
 	}
-	cancel()
+	ctx.end()
 	d.measure(time.Since(begun))
 	switch {
 	case err == nil:
