@@ -9,14 +9,14 @@ import (
 // Chunk names a stored piece of a change that is too large for a batch of
 // messages: the body of one part, under its digest.
 type Chunk struct {
-	Digest [sha256.Size]byte // SHA-256 of the message that Encode made of it
+	Digest [sha256.Size]byte // SHA-256 of the message that [Encoder.TakeChunks] made
 	Size   int               // its length in bytes
 }
 
 const chunkSize = sha256.Size + 4
 
 // MaxChunks bounds the chunks of one change.
-const MaxChunks = 60_000
+const MaxChunks = 20_000
 
 // Chunked makes the one message that commits a change whose parts have been
 // stored before.

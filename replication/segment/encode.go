@@ -12,8 +12,26 @@ import (
 // pageOverhead bounds what a page costs in a body beside its bytes.
 const pageOverhead = 2 * binary.MaxVarintLen32
 
-// Encode makes the messages of one change. The pages are sorted by number, each
-// once, none above h.Commit; prev returns the version of a page on which the
+// Encoder makes the messages of one change, whose pages come bit by bit.
+type Encoder struct {
+	h      Header
+	flags  byte
+	prev   func(number uint32) []byte
+	limit  int
+	last   uint32
+	full   []body // complete, not sealed
+	open   body
+	size   int
+	chunks int
+}
+
+// body is that of one message.
+type body struct {
+	pages int
+	bytes []byte
+}
+
+// NewEncoder begins a change. prev returns the version of a page on which the
 // receivers stand, or nil to send it whole: a page that is new, or that the
 // caller does not keep; with a nil prev all are sent whole. limit bounds the
 // body of one message before compression, in bytes; it holds one page at least.
@@ -21,54 +39,87 @@ const pageOverhead = 2 * binary.MaxVarintLen32
 //
 // # Errors
 //
-// For arguments that no database can have, and for a change of more than
-// [MaxParts] parts: store it in chunks.
-func Encode(h Header, pages []page.Page, prev func(number uint32) []byte, limit int) ([][]byte, error) {
-	limit = min(max(limit, h.PageSize+pageOverhead), MaxBody)
+// For a header that no database can have.
+func NewEncoder(h Header, prev func(number uint32) []byte, limit int) (*Encoder, error) {
 	h.Part, h.Parts = 1, 1
 	if err := h.check(); err != nil {
 		return nil, fmt.Errorf("encode segment: %w", err)
 	}
-	var flags byte
+	e := &Encoder{h: h, prev: prev, limit: min(max(limit, h.PageSize+pageOverhead), MaxBody)}
 	if prev == nil {
-		flags = flagWhole
-		prev = func(uint32) []byte { return nil }
+		e.flags = flagWhole
+		e.prev = func(uint32) []byte { return nil }
 	}
-	bodies, counts, err := bodies(h, pages, prev, limit)
-	if err != nil {
-		return nil, fmt.Errorf("encode segment: %w", err)
+	return e, nil
+}
+
+// Add adds pages, sorted by number over all calls, each once, none above the
+// size of the database. They are not kept.
+func (e *Encoder) Add(pages ...page.Page) error {
+	for _, p := range pages {
+		if p.Number <= e.last || p.Number > e.h.Commit || len(p.Data) != e.h.PageSize {
+			return fmt.Errorf("encode segment: page %d with %d bytes behind page %d, in a database of %d pages of %d bytes", p.Number, len(p.Data), e.last, e.h.Commit, e.h.PageSize)
+		}
+		if e.open.pages > 0 && len(e.open.bytes)+e.h.PageSize+pageOverhead > e.limit {
+			e.full, e.open = append(e.full, e.open), body{}
+		}
+		before := len(e.open.bytes)
+		e.open.bytes = appendPage(e.open.bytes, p, e.prev(p.Number))
+		e.open.pages++
+		e.size += len(e.open.bytes) - before
+		e.last = p.Number
 	}
-	h.Parts = len(bodies)
-	messages := make([][]byte, len(bodies))
-	for i, body := range bodies {
+	return nil
+}
+
+// Size is how many bytes the bodies have that wait in the encoder.
+func (e *Encoder) Size() int { return e.size }
+
+// Messages makes the messages of the change.
+//
+// # Errors
+//
+// For more than [MaxParts] parts, and when chunks have been taken.
+func (e *Encoder) Messages() ([][]byte, error) {
+	all := append(e.full, e.open)
+	if len(all) > MaxParts || e.chunks > 0 {
+		return nil, fmt.Errorf("encode segment: %d parts, the most is %d; %d chunks were taken", len(all), MaxParts, e.chunks)
+	}
+	h := e.h
+	h.Parts = len(all)
+	messages := make([][]byte, len(all))
+	for i, b := range all {
 		h.Part = i + 1
-		messages[i] = compressed(h, flags, counts[i], body)
+		messages[i] = compressed(h, e.flags, b)
 	}
 	return messages, nil
 }
 
-// bodies lays the pages out, in as many bodies as it takes.
-func bodies(h Header, pages []page.Page, prev func(uint32) []byte, limit int) (bodies [][]byte, counts []int, err error) {
-	var body []byte
-	var count int
-	last := uint32(0)
-	for _, p := range pages {
-		if p.Number <= last && last > 0 || p.Number == 0 || p.Number > h.Commit || len(p.Data) != h.PageSize {
-			return nil, nil, fmt.Errorf("page %d with %d bytes behind page %d, in a database of %d pages of %d bytes", p.Number, len(p.Data), last, h.Commit, h.PageSize)
-		}
-		if len(body)+h.PageSize+pageOverhead > limit && count > 0 {
-			bodies, counts = append(bodies, body), append(counts, count)
-			body, count = nil, 0
-		}
-		body = appendPage(body, p, prev(p.Number))
-		count++
-		last = p.Number
+// TakeChunks makes a message of its own of each body that is complete, or of all
+// if the change is at its end, and forgets them: they are to be stored, and to be
+// named to [Chunked].
+func (e *Encoder) TakeChunks(end bool) (chunks [][]byte) {
+	if end && e.open.pages > 0 {
+		e.full, e.open = append(e.full, e.open), body{}
 	}
-	bodies, counts = append(bodies, body), append(counts, count)
-	if len(bodies) > MaxParts {
-		return nil, nil, fmt.Errorf("%d parts, the most is %d", len(bodies), MaxParts)
+	for _, b := range e.full {
+		chunks = append(chunks, compressed(e.h, e.flags, b))
 	}
-	return bodies, counts, nil
+	e.full, e.size, e.chunks = nil, len(e.open.bytes), e.chunks+len(chunks)
+	return chunks
+}
+
+// Encode makes the messages of a change whose pages are all here; see
+// [Encoder].
+func Encode(h Header, pages []page.Page, prev func(number uint32) []byte, limit int) ([][]byte, error) {
+	e, err := NewEncoder(h, prev, limit)
+	if err == nil {
+		err = e.Add(pages...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.Messages()
 }
 
 // appendPage appends one page: its number, its kind, and its bytes or ranges.
@@ -88,11 +139,11 @@ func appendPage(body []byte, p page.Page, prev []byte) []byte {
 }
 
 // compressed makes the message, with the body compressed if that saves a tenth.
-func compressed(h Header, flags byte, pages int, body []byte) []byte {
-	if len(body) > 256 {
-		if c := s2.Encode(nil, body); len(c) < len(body)*9/10 {
-			return seal(h, flags|flagS2, pages, len(body), c)
+func compressed(h Header, flags byte, b body) []byte {
+	if len(b.bytes) > 256 {
+		if c := s2.Encode(nil, b.bytes); len(c) < len(b.bytes)*9/10 {
+			return seal(h, flags|flagS2, b.pages, len(b.bytes), c)
 		}
 	}
-	return seal(h, flags, pages, len(body), body)
+	return seal(h, flags, b.pages, len(b.bytes), b.bytes)
 }

@@ -261,6 +261,53 @@ func TestChunked(t *testing.T) {
 	}
 }
 
+// TestTakeChunks: the chunks of a change hold all of its pages, and what waits in
+// the encoder stays small.
+func TestTakeChunks(t *testing.T) {
+	h := Header{Epoch: 1, First: 1, Last: 1, PageSize: 512, Commit: 100}
+	e, err := NewEncoder(h, nil, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	var chunks [][]byte
+	want := map[uint32][]byte{}
+	for n := uint32(1); n <= 100; n++ {
+		data := make([]byte, 512)
+		for i := range data {
+			data[i] = byte(r.Uint32())
+		}
+		want[n] = data
+		if err := e.Add(page.Page{Number: n, Data: data}); err != nil {
+			t.Fatal(err)
+		}
+		chunks = append(chunks, e.TakeChunks(n == 100)...)
+		if e.Size() > 4096 {
+			t.Fatalf("%d bytes wait", e.Size())
+		}
+	}
+	if _, err := e.Messages(); err == nil {
+		t.Error("messages of what was taken as chunks")
+	}
+	last := uint32(0)
+	for _, c := range chunks {
+		s, err := Decode(c)
+		if err != nil || s.Part != 1 || s.Parts != 1 {
+			t.Fatal(s.Header, err)
+		}
+		_ = s.Each(nil, func(p page.Page) error {
+			if p.Number != last+1 || !bytes.Equal(p.Data, want[p.Number]) {
+				t.Errorf("page %d behind %d", p.Number, last)
+			}
+			last = p.Number
+			return nil
+		})
+	}
+	if last != 100 || e.Size() != 0 {
+		t.Errorf("%d pages in %d chunks, %d bytes are left", last, len(chunks), e.Size())
+	}
+}
+
 // TestArguments: what cannot be is not encoded.
 func TestArguments(t *testing.T) {
 	good := Header{Epoch: 1, First: 1, Last: 1, PageSize: 512, Commit: 5}
