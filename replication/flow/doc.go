@@ -18,7 +18,7 @@
 //
 //	Standby:  searching -> following          a message begins, or ends, where the database stands
 //	          following -> applying -> following
-//	          any -> resyncing -> following   no message leads on from here: pages are compared
+//	          any -> resyncing                no message leads on from here: pages are to be compared
 //
 // A standby accepts a change if its checksum before is that of the database: a
 // remembered position is a hint, equal content is the same place. It knows the

@@ -48,11 +48,6 @@ func (s *Standby) Step(in Input) []Effect {
 		if s.state == applying {
 			return s.resync(WhyFailed)
 		}
-	case Resynced:
-		if s.state == resyncing {
-			s.at, s.seq, s.state = in.Position, in.Seq, ready
-			return append([]Effect{At{s.at, s.seq}}, s.drain()...)
-		}
 	}
 	return nil
 }
@@ -60,7 +55,10 @@ func (s *Standby) Step(in Input) []Effect {
 // told takes what the stream says, in its order; while the database is busy it
 // waits.
 func (s *Standby) told(in Input) []Effect {
-	if s.state == applying || s.state == resyncing || len(s.waiting) > 0 {
+	if s.state == resyncing {
+		return nil
+	}
+	if s.state == applying || len(s.waiting) > 0 {
 		s.waiting = append(s.waiting, in)
 		return nil
 	}

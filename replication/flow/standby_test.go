@@ -91,7 +91,7 @@ func TestSearch(t *testing.T) {
 func TestLateWords(t *testing.T) {
 	s := NewStandby(Position{}, 0)
 	p := NewPrimary(1, 1, Position{}, 0, 0)
-	for _, in := range []Input{Applied{}, Failed{}, Resynced{Position{1, 5, 5}, 9}} {
+	for _, in := range []Input{Applied{}, Failed{}} {
 		if out := s.Step(in); out != nil {
 			t.Errorf("%T: %v", in, out)
 		}
@@ -99,6 +99,13 @@ func TestLateWords(t *testing.T) {
 	for _, in := range []Input{Stored{5}, Refused{}, Unknown{}, Unreadable{}, Found{Epoch: 9}} {
 		if out := p.Step(in); out != nil {
 			t.Errorf("%T: %v", in, out)
+		}
+	}
+	lost := NewStandby(Position{Sum: 5}, 0)
+	lost.Step(Reached{0})
+	for _, in := range []Input{Arrived{chain(1, 6, 0), 9}, Raised{1, 8}, Reached{9}, Applied{}} {
+		if out := lost.Step(in); out != nil {
+			t.Errorf("%T after the resync: %v", in, out)
 		}
 	}
 	p.Step(Captured{chain(1, 1, 0)})

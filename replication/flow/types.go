@@ -80,11 +80,6 @@ type (
 	Failed struct{ Reason string }
 	// Reached says that all messages up to Seq have been told.
 	Reached struct{ Seq uint64 }
-	// Resynced says that pages have been compared and taken over: the database stands at Position, and the stream leads on behind Seq.
-	Resynced struct {
-		Position Position
-		Seq      uint64
-	}
 )
 
 // Effects of a [Standby].
@@ -98,7 +93,7 @@ type (
 	}
 	// Stale says that a change of an older epoch was refused.
 	Stale struct{ Change Change }
-	// Resync says that no message leads on from here: compare pages with a primary or a snapshot.
+	// Resync says that no message leads on from here: compare pages with a snapshot. It ends the machine: begin with a new one where the database stands then.
 	Resync struct{ Why Why }
 )
 
@@ -124,7 +119,6 @@ func (Raised) input()     {}
 func (Applied) input()    {}
 func (Failed) input()     {}
 func (Reached) input()    {}
-func (Resynced) input()   {}
 
 func (Send) effect()    {}
 func (Probe) effect()   {}

@@ -215,10 +215,7 @@ func (w *world) follow(f *follower) {
 		}
 		w.obey(f, f.m.Step(Applied{}))
 	case f.sync:
-		f.sync = false
-		f.db = w.history()
-		c, seq := w.last()
-		w.obey(f, f.m.Step(Resynced{Position{c.Epoch, c.Last, sum(f.db)}, seq}))
+		w.resync(f)
 	case f.next < len(w.stream):
 		e := w.stream[f.next]
 		f.next++
@@ -233,6 +230,29 @@ func (w *world) follow(f *follower) {
 		}
 	default:
 		w.obey(f, f.m.Step(Reached{uint64(f.next)}))
+	}
+}
+
+// resync brings a standby to some state that the stream has had, and begins anew
+// there.
+func (w *world) resync(f *follower) {
+	var at []int // changes
+	for i, e := range w.stream {
+		if e.raise == 0 {
+			at = append(at, i)
+		}
+	}
+	if len(at) == 0 {
+		*f = follower{m: NewStandby(Position{}, 0)}
+		return
+	}
+	i := at[len(at)-1-w.r.IntN(min(len(at), 10))]
+	c := w.stream[i].change
+	db := w.history()[:c.Last]
+	_, seq := w.last()
+	*f = follower{m: NewStandby(c.end(), seq), db: append([]uint64(nil), db...), next: i}
+	if sum(db) != c.Post {
+		w.t.Fatalf("the stream's own %+v does not fit", c)
 	}
 }
 

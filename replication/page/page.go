@@ -27,6 +27,11 @@ func CheckSize(n int) error {
 	return nil
 }
 
+// Lock is the number of the page that holds byte 1 GiB, where SQLite's locks
+// are: it is never used, has no hash and is never part of a change
+// (https://www.sqlite.org/fileformat2.html, 1.4).
+func Lock(pageSize int) uint32 { return uint32(1<<30/pageSize) + 1 }
+
 // Normalize zeroes, in place, the bytes of page 1 that belong to the engine
 // that wrote it and not to the data: the file change counter (24-27) and the
 // version-valid-for number with the library's version (92-99). Zero in both

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -13,7 +14,7 @@ import (
 type Dir string
 
 // Put implements [Store]. The file is complete or not there.
-func (dir Dir) Put(_ context.Context, d Digest, data []byte) error {
+func (dir Dir) Put(_ context.Context, d [sha256.Size]byte, data []byte) error {
 	path := dir.path(d)
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -39,7 +40,7 @@ func (dir Dir) Put(_ context.Context, d Digest, data []byte) error {
 }
 
 // Get implements [Store].
-func (dir Dir) Get(_ context.Context, d Digest) ([]byte, error) {
+func (dir Dir) Get(_ context.Context, d [sha256.Size]byte) ([]byte, error) {
 	data, err := os.ReadFile(dir.path(d))
 	if err != nil {
 		return nil, fmt.Errorf("get chunk: %w", err)

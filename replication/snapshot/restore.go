@@ -106,6 +106,39 @@ func fetch(ctx context.Context, m Manifest, store Store, to io.WriterAt) error {
 	return nil
 }
 
+// Page is a page of a snapshot, with its hash.
+type Page struct {
+	page.Page
+	Hash uint64
+}
+
+// Each calls fn with the pages of a snapshot, chunk after chunk, in order; last
+// says that it was the last time. fn may keep the pages. The page that SQLite
+// never uses is left out.
+func Each(ctx context.Context, m Manifest, store Store, fn func(pages []Page, last bool) error) error {
+	if err := m.check(); err != nil {
+		return fmt.Errorf("read snapshot: %w: %w", pluginapi.ErrInvalid, err)
+	}
+	per := uint32(ChunkSize / m.PageSize)
+	for i := range m.Chunks {
+		data, err := fetchChunk(ctx, m, store, i)
+		if err != nil {
+			return fmt.Errorf("read snapshot: chunk %d of %d, %s: %w", i, len(m.Chunks), m.Chunks[i], err)
+		}
+		var pages []Page
+		for at := 0; at < len(data); at += m.PageSize {
+			p := page.Page{Number: uint32(i)*per + uint32(at/m.PageSize) + 1, Data: data[at : at+m.PageSize]}
+			if p.Number != page.Lock(m.PageSize) {
+				pages = append(pages, Page{p, page.Hash(p)})
+			}
+		}
+		if err := fn(pages, i == len(m.Chunks)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func fetchChunk(ctx context.Context, m Manifest, store Store, i int) ([]byte, error) {
 	stored, err := store.Get(ctx, m.Chunks[i])
 	if err != nil {

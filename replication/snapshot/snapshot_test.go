@@ -25,7 +25,7 @@ type counting struct {
 	puts, fails atomic.Int64
 }
 
-func (c *counting) Put(ctx context.Context, d Digest, data []byte) error {
+func (c *counting) Put(ctx context.Context, d [sha256.Size]byte, data []byte) error {
 	if c.puts.Add(1) == c.fails.Load() {
 		return errors.New("no space")
 	}

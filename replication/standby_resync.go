@@ -1,0 +1,113 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ozanturksever/go-cluster/replication/flow"
+	"github.com/ozanturksever/go-cluster/replication/snapshot"
+	"github.com/ozanturksever/go-cluster/replication/sqlite"
+)
+
+// resyncPause is between two looks for a snapshot that leads on.
+const resyncPause = time.Second
+
+// resync brings the copy to a snapshot from which the feed leads on: pages that
+// differ are taken over in one transaction, so that whoever reads the copy finds
+// one state or the other.
+func (s *Standby) resync(ctx context.Context, why flow.Why) error {
+	at, _, _ := s.machine.Position()
+	s.cfg.Logger.Warn("the feed does not lead on from the copy: comparing it with a snapshot",
+		"database", s.cfg.Path, "why", why, "epoch", at.Epoch, "tx", at.TX)
+	s.note(func() { s.follows = false; s.stats.Resyncs[why]++ })
+	m, err := s.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.takeOver(ctx, m); err != nil {
+		return err
+	}
+	s.cache, s.commit = newCache(), m.Pages
+	s.cfg.Logger.Info("copy is at a snapshot", "database", s.cfg.Path, "snapshot", m.ID, "tx", m.TX, "sequence", m.Seq)
+	return s.remember(place{m.Epoch, m.TX, m.Seq, m.Sum})
+}
+
+// snapshot returns the newest one from which the feed leads on, and waits for
+// one.
+func (s *Standby) snapshot(ctx context.Context) (snapshot.Manifest, error) {
+	for asked := false; ; {
+		first, last, err := s.cfg.Feed.Bounds(ctx)
+		if err != nil {
+			return snapshot.Manifest{}, err
+		}
+		all, err := s.cfg.Shelf.List(ctx)
+		if err != nil {
+			return snapshot.Manifest{}, err
+		}
+		// Behind the snapshot's message there must be all others; one at or above the
+		// feed's last message means that they are not of the same feed.
+		if m, found := snapshot.At(all, 0); found && m.Seq+1 >= first && m.Seq <= last {
+			return m, nil
+		}
+		if !asked && s.cfg.Want != nil {
+			asked = true
+			s.cfg.Want(ctx)
+		}
+		select {
+		case <-time.After(resyncPause):
+		case <-ctx.Done():
+			return snapshot.Manifest{}, ctx.Err()
+		}
+	}
+}
+
+// takeOver makes the copy what the snapshot is.
+func (s *Standby) takeOver(ctx context.Context, m snapshot.Manifest) error {
+	table := s.applier.Table()
+	switch {
+	case table.Pages() == 0:
+		s.applier.Close()
+		if err := snapshot.Restore(ctx, m, s.cfg.Chunks, s.cfg.Path); err != nil {
+			return err
+		}
+		a, err := sqlite.OpenApplier(ctx, s.cfg.Path, s.cfg.Apply)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errCopy, err)
+		}
+		s.applier = a
+		if a.Table().Sum() != m.Sum {
+			return fmt.Errorf("%w: restored with the checksum %016x, the snapshot has %016x", errCopy, a.Table().Sum(), m.Sum)
+		}
+		return nil
+	case table.Sum() == m.Sum:
+		return nil
+	case table.PageSize() != m.PageSize:
+		return errors.Join(errCopy, fmt.Errorf("its pages have %d bytes, those of the snapshot %d: move it away, it will be made anew", table.PageSize(), m.PageSize))
+	}
+	return s.difference(ctx, m, table)
+}
+
+// difference applies the pages of the snapshot that the copy does not have.
+func (s *Standby) difference(ctx context.Context, m snapshot.Manifest, table *sqlite.Table) error {
+	change := sqlite.Change{PageSize: m.PageSize, Commit: m.Pages, TX: 1, Pre: table.Sum(), Post: m.Sum}
+	hashes := table.Hashes()
+	err := snapshot.Each(ctx, m, s.cfg.Chunks, func(pages []snapshot.Page, last bool) error {
+		change.Pages, change.More = change.Pages[:0], !last
+		for _, p := range pages {
+			if int(p.Number) > len(hashes) || hashes[p.Number-1] != p.Hash {
+				change.Pages = append(change.Pages, p.Page)
+			}
+		}
+		if err := s.applier.Apply(ctx, change); err != nil {
+			return err
+		}
+		change.Part++
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("take over snapshot %s: %w", m.ID, err)
+	}
+	return nil
+}
