@@ -88,6 +88,9 @@ func (m *Machine) lead(in Lead) {
 	if m.spec.Durable && m.spec.Singleton {
 		m.todo = append(m.todo, SaveEpoch)
 	}
+	if m.spec.Data && m.spec.Singleton {
+		m.todo = append(m.todo, Promote)
+	}
 	if m.spec.Backend {
 		m.todo = append(m.todo, StartBackend)
 	}
@@ -107,6 +110,8 @@ func (m *Machine) up() Step {
 // undo names the step that takes another one back.
 func undo(up Step) (down Step, ok bool) {
 	switch up {
+	case Promote:
+		return Demote, true
 	case StartBackend:
 		return StopBackend, true
 	case CallActive:

@@ -74,10 +74,10 @@ func (a *actor) ms(s string) time.Duration {
 	return time.Duration(n) * time.Millisecond
 }
 
-// specOf reads: singleton, durable, backend, active, passive, start, stop.
+// specOf reads: singleton, durable, data, backend, active, passive, start, stop.
 func specOf(words []string) lifecycle.Spec {
 	s := lifecycle.Spec{
-		Hooks: map[lifecycle.Step]bool{}, HookTimeout: 5 * time.Second, StartTimeout: 20 * time.Second, StopTimeout: 10 * time.Second,
+		Hooks: map[lifecycle.Step]bool{}, HookTimeout: 5 * time.Second, StartTimeout: 20 * time.Second, StopTimeout: 10 * time.Second, DataTimeout: 8 * time.Second,
 	}
 	for _, w := range words {
 		switch w {
@@ -85,6 +85,8 @@ func specOf(words []string) lifecycle.Spec {
 			s.Singleton = true
 		case "durable":
 			s.Durable = true
+		case "data":
+			s.Data = true
 		case "backend":
 			s.Backend = true
 		case "active":

@@ -30,6 +30,7 @@ type Step uint8
 // The steps, in the order of becoming active, then of becoming passive.
 const (
 	SaveEpoch    Step = iota // store the epoch on this node's disk
+	Promote                  // make this node's copy of the data the one that is written
 	StartBackend             // returns when the service is ready
 	CallActive
 	CallStart
@@ -37,26 +38,31 @@ const (
 	CallStop
 	StopBackend // returns when nothing of the service runs
 	KillBackend // the same by force, after StopBackend failed
+	Demote      // give the last changes away and follow again
 )
 
 // String returns the name of the step as people know it.
 func (s Step) String() string {
-	return [...]string{"save epoch", "start backend", "OnActive", "OnStart", "OnPassive", "OnStop", "stop backend", "kill backend"}[s]
+	return [...]string{"save epoch", "promote", "start backend", "OnActive", "OnStart", "OnPassive", "OnStop", "stop backend", "kill backend", "demote"}[s]
 }
 
 // Spec says what an app has. Timeouts are positive.
 type Spec struct {
 	Singleton    bool
 	Durable      bool // epochs are stored on disk
+	Data         bool // it has data that is promoted and demoted
 	Backend      bool
 	Hooks        map[Step]bool // the Call steps that have at least one function
 	HookTimeout  time.Duration // for each Call step
+	DataTimeout  time.Duration // for Promote and Demote
 	StartTimeout time.Duration // for StartBackend
 	StopTimeout  time.Duration // for StopBackend
 }
 
 func (s Spec) timeout(st Step) time.Duration {
 	switch st {
+	case Promote, Demote:
+		return s.DataTimeout
 	case StartBackend:
 		return s.StartTimeout
 	case StopBackend, KillBackend:
