@@ -150,6 +150,31 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
+// TestStoppedForAMoment: only three times in a row it counts.
+func TestStoppedForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newBackend(t)
+		if err := b.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(500 * time.Millisecond) // between two questions
+		for range 10 {
+			s.set(wire.Status{Status: pluginapi.StatusStopped}, nil)
+			time.Sleep(2 * time.Second)
+			s.set(wire.Status{Status: pluginapi.StatusStarting}, nil)
+			time.Sleep(time.Second)
+		}
+		select {
+		case err := <-b.Failed():
+			t.Error(err)
+		default:
+		}
+		if err := b.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, s := newBackend(t)
