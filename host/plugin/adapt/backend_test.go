@@ -3,6 +3,7 @@ package adapt_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -257,7 +258,7 @@ func TestFencesOfOthersAreRefused(t *testing.T) {
 		{}, {Kind: "pid", Name: "1"},
 		env(""), env("GCHOST_INSTANCE=p.n.b"), env("GCHOST_INSTANCE=p.n.a.b"), env("PATH=/bin"), env("GCHOST_INSTANCE="),
 		group(""), group("/sys/fs/cgroup"), group("/sys/fs/cgroup/system.slice/ssh.service"), group("/sys/fs/cgroup/gchost/p.n.ab"),
-		group("/sys/fs/cgroup/gchost/p.n.a/../p.n.b"), group("/p.n.a"), group("sys/fs/cgroup/p.n.a"), group("/sys/fs/cgroup/p.n.a/"),
+		group("/sys/fs/cgroup/gchost/p.n.a/../p.n.b"), group("/p.n.a"), group("sys/fs/cgroup/p.n.a"), group("/sys/fs/cgroup/p.n.a/"), group("/sys/fs/cgroup/p.n.a/x\x00"), group("/sys/fs/cgroup/p.n.a/" + strings.Repeat("x", 1024)),
 	} {
 		b, s := newBackend(t)
 		s.fences = []pluginapi.Fence{env("GCHOST_INSTANCE=p.n.a"), f}

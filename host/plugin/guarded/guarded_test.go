@@ -185,11 +185,11 @@ func TestPolicyThatFails(t *testing.T) {
 			}
 			return []int64{1, 2}, nil
 		})
-		g, _, told := guard(t, flaky, failure.Rule{Retries: 2, Wait: 100 * time.Millisecond, Then: failure.Fail})
+		g, _, _ := guard(t, flaky, failure.Rule{Retries: 2, Wait: 100 * time.Millisecond, Then: failure.Fail})
 		if got, err := g.Rank(t.Context(), app, table); err != nil || !slices.Equal(got, []int64{1, 2}) || calls != 3 {
 			t.Errorf("the third call: %v, %v, %d calls", got, err, calls)
 		}
-		g, _, told = guard(t, fails(pluginapi.ErrBusy), failure.Rule{Retries: 50, Wait: 100 * time.Millisecond, Then: failure.Fail})
+		g, _, told := guard(t, fails(pluginapi.ErrBusy), failure.Rule{Retries: 50, Wait: 100 * time.Millisecond, Then: failure.Fail})
 		begun := time.Now()
 		if _, err := g.Rank(t.Context(), app, table); !errors.Is(err, pluginapi.ErrBusy) || !strings.Contains(err.Error(), "plugin p") {
 			t.Errorf("%v", err)
