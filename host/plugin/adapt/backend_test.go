@@ -24,9 +24,13 @@ type service struct {
 	grace  []int64
 	epochs []uint64
 	fences []pluginapi.Fence
+	slow   chan struct{} // a start waits for it; nil: it does not
 }
 
 func (s *service) Call(_ context.Context, op string, in []byte) ([]byte, error) {
+	if op == wire.OpStart && s.slow != nil {
+		<-s.slow
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch op {
@@ -98,9 +102,10 @@ func TestPollsOnlyWhileStarted(t *testing.T) {
 		if n := s.polls(); n != 10 {
 			t.Errorf("asked %d times after the stop", n-10)
 		}
-		if err := errors.Join(b.Start(t.Context()), b.Close(t.Context())); err != nil {
+		if err := b.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		b.Close()
 	})
 }
 
@@ -176,6 +181,29 @@ func TestStoppedForAMoment(t *testing.T) {
 	})
 }
 
+// TestStopOvertakesAStart: it does not wait for it, and nobody asks for a service
+// whose start was overtaken.
+func TestStopOvertakesAStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newBackend(t)
+		s.slow = make(chan struct{})
+		started := make(chan error)
+		go func() { started <- b.Start(t.Context()) }()
+		synctest.Wait()
+		if err := b.Stop(t.Context()); err != nil || len(s.grace) != 1 {
+			t.Errorf("stop: %v, %d stops at the plugin", err, len(s.grace))
+		}
+		close(s.slow)
+		if err := <-started; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if n := s.polls(); n != 0 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
 func TestGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, s := newBackend(t)
@@ -222,11 +250,7 @@ func TestHealth(t *testing.T) {
 
 func TestEpochGoesAlong(t *testing.T) {
 	b, s := newBackend(t)
-	defer func() {
-		if err := b.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}()
+	defer b.Close()
 	held := pluginapi.Lease{Epoch: 77, Valid: func() bool { return true }}
 	lost := pluginapi.Lease{Epoch: 78, Valid: func() bool { return false }}
 	if err := errors.Join(b.Start(pluginapi.WithLease(t.Context(), held)), b.Start(t.Context())); err != nil {
