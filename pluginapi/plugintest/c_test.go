@@ -28,8 +28,10 @@ import (
 // page's description of one.
 func TestTheDocumentsPolicyInC(t *testing.T) {
 	module := compileC(t)
+	cache := wazero.NewCompilationCache()
+	defer cache.Close(t.Context())
 	load := func(t plugintest.T) *inproc.Instance {
-		fresh := func() inproc.Handler { return moduleOf(t, module) }
+		fresh := func() inproc.Handler { return moduleOf(t, cache, module) }
 		return inproc.New(fresh, wire.ContractPlacement, plugin.Options{Limits: plugin.Limits{Guests: 2, Call: 1 << 40}})
 	}
 	suite := plugintest.Policy{Reference: true, New: func(t plugintest.T) pluginapi.Policy {
@@ -87,9 +89,9 @@ func compileC(t *testing.T) []byte {
 
 // moduleOf is one guest of a module, with no more of a host than the page's
 // section 1 says.
-func moduleOf(t plugintest.T, module []byte) inproc.Handler {
+func moduleOf(t plugintest.T, cache wazero.CompilationCache, module []byte) inproc.Handler {
 	ctx := context.WithoutCancel(t.Context())
-	r := wazero.NewRuntime(ctx)
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache))
 	t.Cleanup(func() {
 		if err := r.Close(ctx); err != nil {
 			t.Errorf("%v", err)
