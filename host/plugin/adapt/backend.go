@@ -203,8 +203,21 @@ func (b *Backend) watch(ctx context.Context) {
 	}
 }
 
-// Close ends the asking. It ends neither the service nor the instance.
-func (b *Backend) Close() { b.endPoll(true) }
+// Close ends the asking and waits for it, as long as its context allows. It ends
+// neither the service nor the instance.
+func (b *Backend) Close(ctx context.Context) error {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		b.endPoll(true)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close backend: %w", context.Cause(ctx))
+	}
+}
 
 func cut(s string) string {
 	return strings.ToValidUTF8(strings.Clone(s[:min(len(s), maxMessage)]), "\ufffd")

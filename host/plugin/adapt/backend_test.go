@@ -102,10 +102,9 @@ func TestPollsOnlyWhileStarted(t *testing.T) {
 		if n := s.polls(); n != 10 {
 			t.Errorf("asked %d times after the stop", n-10)
 		}
-		if err := b.Start(t.Context()); err != nil {
+		if err := errors.Join(b.Start(t.Context()), b.Close(t.Context())); err != nil {
 			t.Fatal(err)
 		}
-		b.Close()
 	})
 }
 
@@ -250,7 +249,11 @@ func TestHealth(t *testing.T) {
 
 func TestEpochGoesAlong(t *testing.T) {
 	b, s := newBackend(t)
-	defer b.Close()
+	defer func() {
+		if err := b.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
 	held := pluginapi.Lease{Epoch: 77, Valid: func() bool { return true }}
 	lost := pluginapi.Lease{Epoch: 78, Valid: func() bool { return false }}
 	if err := errors.Join(b.Start(pluginapi.WithLease(t.Context(), held)), b.Start(t.Context())); err != nil {
