@@ -98,7 +98,8 @@ func newRuntime(t testing.TB, m *meter, c wazero.RuntimeConfig) wazero.Runtime {
 	rt := wazero.NewRuntimeWithConfig(ctx, c.WithMemoryLimitPages(1024))
 	t.Cleanup(func() { rt.Close(ctx) })
 	_, err := rt.NewHostModuleBuilder(MeterModule).NewFunctionBuilder().
-		WithFunc(func(context.Context) int64 { return m.refill() }).Export(MeterRefill).Instantiate(ctx)
+		WithGoFunction(api.GoFunc(func(_ context.Context, stack []uint64) { stack[0] = uint64(m.refill()) }),
+			nil, []api.ValueType{api.ValueTypeI64}).Export(MeterRefill).Instantiate(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
