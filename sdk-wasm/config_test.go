@@ -77,11 +77,19 @@ func TestConfigFaults(t *testing.T) {
 			t.Errorf("%s: %v, want %q", test.json, err, test.want)
 		}
 	}
-	for _, b := range []string{`[]`, `1`, `{"a":1,"a":2}`, `{`, `{"a"}`, `{} {}`, "\"\x01\"", `{"a":"\ud800"}`, strings.Repeat("[", 1e6)} {
+	if _, err := parseConfig([]byte(deep(maxDepth - 1))); err != nil {
+		t.Error(err)
+	}
+	for _, b := range []string{`[]`, `1`, `{"a":1,"a":2}`, `{`, `{"a"}`, `{} {}`, "\"\x01\"", `{"a":"\ud800"}`, deep(maxDepth + 1)} {
 		if _, err := parseConfig([]byte(b)); err == nil {
 			t.Errorf("taken: %.20s", b)
 		}
 	}
+}
+
+// deep is an object with so many lists in each other.
+func deep(n int) string {
+	return `{"a":` + strings.Repeat("[", n) + strings.Repeat("]", n) + "}"
 }
 
 // tree is a value as encoding/json would give it.

@@ -132,6 +132,55 @@ func TestRankAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestScoresBeginAtZero: what a policy leaves out is 0, whatever was there before.
+func TestScoresBeginAtZero(t *testing.T) {
+	h := sdktest.New(t, sdk.Policy(sdk.About{Name: "some", Version: "1"}, func(_ *sdk.Call, app *sdk.App, _ *sdk.Table, scores []int64) error {
+		if app.Name == "all" {
+			scores[0], scores[1] = 7, 8
+		}
+		return nil
+	}))
+	for app, want := range map[string]int64{"all": 8, "none": 0} {
+		for range 2 {
+			got, err := h.Rank(sdk.App{Name: app}, candidates(2, 1)...)
+			if err != nil || got[1] != want {
+				t.Errorf("%s: %v, %v", app, got, err)
+			}
+			if _, err := h.Rank(sdk.App{Name: "all"}, candidates(2, 1)...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestWhatAPluginMayKeep: events, and all that the host has answered.
+func TestWhatAPluginMayKeep(t *testing.T) {
+	var kept []string
+	var value []byte
+	var event sdk.Event
+	h := sdktest.New(t, sdk.Hook(sdk.About{Name: "keep", Version: "1"}, func(c *sdk.Call, e sdk.Event) (err error) {
+		if event.ID == "" {
+			event = e
+			if kept, err = c.Keys(""); err == nil {
+				value, err = c.Get("key")
+			}
+			return err
+		}
+		_, err = c.Get("key")
+		return err
+	}))
+	h.KV["key"] = "value"
+	for _, id := range []string{"first", "other"} {
+		if err := h.Event(sdk.Event{ID: id, Kind: sdk.MemberJoin, Member: &pluginapi.Member{NodeID: id, Labels: map[string]string{id: id}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := fmt.Sprintln(event.ID, event.Member.NodeID, event.Member.Labels, kept, string(value))
+	if want := "first first map[first:first] [key] value\n"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func candidates(n int, seed uint64) (all []sdk.Candidate) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	for i := range n {

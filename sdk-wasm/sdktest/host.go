@@ -40,6 +40,15 @@ type Host struct {
 	t     T
 	guest *sdk.Guest
 	epoch uint64
+	reply []byte // the last answer to the plugin
+}
+
+// scribble writes over memory that a plugin must not use any more, as a real
+// host's next call would.
+func scribble(b []byte) {
+	for i := range b {
+		b[i] = '#'
+	}
 }
 
 // New makes a host with a plugin. Its clock stands at the beginning of 2030.
@@ -53,7 +62,9 @@ func New(t T, plugin *sdk.Guest) *Host {
 // Do makes one call in the bytes of the ABI. The answer is the caller's own; the
 // error is what a real host would make of it.
 func (h *Host) Do(op string, in []byte) ([]byte, error) {
+	in = slices.Clone(in)
 	out, err := h.guest.Do(imports{h}, op, in)
+	scribble(in)
 	if err != nil {
 		failure := wire.FailureOf(err)
 		return nil, wire.ReadFailure(failure.Append(nil))
@@ -147,8 +158,9 @@ func (i imports) Log(level sdk.Level, text string) {
 
 // Call does an operation, as a real host would if it were granted.
 func (i imports) Call(op string, in []byte) ([]byte, error) {
-	in = slices.Clone(in)
-	out, err := i.call(op, in)
+	scribble(i.reply)
+	out, err := i.call(op, slices.Clone(in))
+	i.reply = out
 	if err != nil {
 		failure := wire.FailureOf(err)
 		return nil, wire.ReadFailure(failure.Append(nil))
