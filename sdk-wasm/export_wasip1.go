@@ -41,7 +41,7 @@ func serve(g *Guest) { served.guest = g }
 // Call asks the host.
 func (h *imports) Call(op string, in []byte) ([]byte, error) {
 	r := hostCall(unsafe.Pointer(unsafe.StringData(op)), uint32(len(op)), unsafe.Pointer(unsafe.SliceData(in)), uint32(len(in)))
-	h.reply = pull(h.reply, uint32(r), replyRead)
+	h.reply = pull(h.reply, uint32(r), func(p unsafe.Pointer, n uint32) uint32 { return replyRead(p, n) })
 	if r>>32 != 0 {
 		return nil, wire.ReadFailure(h.reply)
 	}
@@ -53,7 +53,8 @@ func (h *imports) Log(level Level, text string) {
 	hostLog(int32(level), unsafe.Pointer(unsafe.StringData(text)), uint32(len(text)))
 }
 
-// pull reads so many bytes into the memory of buf.
+// pull reads so many bytes into the memory of buf. (An import itself is no value
+// under TinyGo, so read is a function around it.)
 func pull(buf []byte, size uint32, read func(unsafe.Pointer, uint32) uint32) []byte {
 	if uint32(cap(buf)) < size {
 		buf = make([]byte, size)
@@ -71,7 +72,7 @@ func pull(buf []byte, size uint32, read func(unsafe.Pointer, uint32) uint32) []b
 
 // do does one operation: 0 with the answer, 1 with a failure.
 func (h *imports) do(op string, size uint32) uint32 {
-	h.input = pull(h.input, size, inputRead)
+	h.input = pull(h.input, size, func(p unsafe.Pointer, n uint32) uint32 { return inputRead(p, n) })
 	var out []byte
 	err := error(pluginapi.ErrNoMethod)
 	if h.guest != nil {
