@@ -2,6 +2,7 @@ package fuel
 
 import (
 	"context"
+	"errors"
 	"math"
 	"os"
 	"os/exec"
@@ -233,4 +234,62 @@ func BenchmarkInstrument(b *testing.B) {
 		out = instrument(b, mod, Options{})
 	}
 	b.ReportMetric(float64(len(out))/float64(len(mod)), "x-size")
+}
+
+// BenchmarkSlice is how long a slice lasts, and the longest time between two
+// refills, for guests that make as much of it as can be, on 64 MiB of memory.
+func BenchmarkSlice(b *testing.B) {
+	const mask = 64<<20 - 4
+	loop := func(code ...byte) []byte {
+		return cat([]byte{opLoop, typeVoid}, code, []byte{0x0c, 0, opEnd, opLocalGet, 0})
+	}
+	c := func(n int64) []byte { return appendS([]byte{0x41}, n) }
+	divisions := []byte{}
+	for range 500 { // n = 0x7fffffff / (n | 1), each waits for the one before
+		divisions = append(divisions, cat(c(math.MaxInt32), []byte{opLocalGet, 0, 0x41, 1, 0x72, 0x6d, 0x21, 0})...)
+	}
+	loads := []byte{}
+	for range 500 { // n = memory[n]
+		loads = append(loads, opLocalGet, 0, 0x28, 2, 0, 0x21, 0)
+	}
+	for _, work := range []struct {
+		name string
+		code []byte
+	}{
+		{"divisions", loop(divisions...)},
+		{"loads", loop(loads...)},
+		{"fill", loop(cat(c(0), c(1), c(64<<20), []byte{0xfc, 0x0b, 0})...)},
+		{"copy", loop(cat(c(0), c(32<<20), c(32<<20), []byte{0xfc, 10, 0, 0})...)},
+	} {
+		b.Run(work.name, func(b *testing.B) {
+			mod := wasm(
+				section(1, vec(funcType(i32, i32))),
+				section(3, vec([]byte{0})),
+				section(5, vec(cat([]byte{0}, appendU(nil, 1024)))),
+				section(7, vec(export("run", 0, 0), export("memory", 2, 0))),
+				section(10, vec(body(work.code...))),
+			)
+			m := &meter{slice: Slice, budget: 1 << 25}
+			g := start(b, newRuntime(b, m, wazero.NewRuntimeConfig()), instrument(b, mod, Options{}))
+			for at, next := uint32(0), uint32(0); ; at = next { // a walk over all words, far from each other
+				next = (at + 4*1_234_567) & mask
+				g.Memory().WriteUint32Le(at, next)
+				if next == 0 {
+					break
+				}
+			}
+			longest, rounds := time.Duration(math.MaxInt64), 0
+			for b.Loop() {
+				rounds++
+				m.given, m.longest, m.last = 0, 0, time.Time{}
+				if _, err := g.ExportedFunction("run").Call(context.Background(), 0); !errors.Is(err, errEmpty) {
+					b.Fatal(err)
+				}
+				longest = min(longest, m.longest) // the rest is the machine's
+			}
+			slices := float64(rounds) * float64(m.budget/m.slice)
+			b.ReportMetric(b.Elapsed().Seconds()*1000/slices, "ms/slice")
+			b.ReportMetric(float64(longest.Microseconds())/1000, "ms-longest")
+		})
+	}
 }

@@ -10,8 +10,8 @@ const (
 )
 
 // Slice is a good size of a slice. At most so many instructions run between two
-// refills: some milliseconds, if each waits for memory; mostly far less, since
-// short jumps are paid as long ones.
+// refills. That is 0.1 ms of arithmetic, and 5 to 20 ms for a guest that is made
+// to wait for memory with every fourth.
 const Slice = 1 << 17
 
 // Options bound the module. A value of 0 is replaced by its default.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -79,11 +80,16 @@ var errEmpty = errors.New("no fuel is left")
 type meter struct {
 	slice, budget int64 // budget < 0: without end
 	given         int64
-	refills       int
+	last          time.Time // of the last refill
+	longest       time.Duration
 }
 
 func (m *meter) refill() int64 {
-	m.refills++
+	now := time.Now()
+	if !m.last.IsZero() {
+		m.longest = max(m.longest, now.Sub(m.last))
+	}
+	m.last = now
 	if m.budget >= 0 && m.given+m.slice > m.budget {
 		panic(errEmpty)
 	}
