@@ -16,7 +16,7 @@ import (
 func TestNothingRunsUnpaid(t *testing.T) {
 	ctx := context.Background()
 	m := &meter{slice: 1}
-	rt := newRuntime(t, m, wazero.NewRuntimeConfig())
+	rt := newRuntime(t, m, wazero.NewRuntimeConfigInterpreter()) // 150 modules: its compiler is the quicker one
 	var ticks int64
 	var coin *rand.Rand
 	tick := func(_ context.Context, stack []uint64) {
