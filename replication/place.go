@@ -67,3 +67,9 @@ func Continues(path string, h Head) bool {
 	last, err := lastOf(h)
 	return err == nil && continues(path, last.Epoch)
 }
+
+// LastTX is the number of the last transaction of a feed, 0 for none.
+func LastTX(h Head) (uint64, error) {
+	last, err := lastOf(h)
+	return last.Last, err
+}

@@ -44,6 +44,7 @@ const (
 type Keeper struct {
 	cfg    Config
 	wishes chan wish
+	look   chan struct{} // asks to look for the file at once
 	ended  chan struct{}
 
 	mu      sync.Mutex
@@ -51,7 +52,8 @@ type Keeper struct {
 	tools   Tools
 	standby *replication.Standby
 	primary *replication.Primary
-	err     error // what keeps it from working at the moment
+	err     error         // what keeps it from working at the moment
+	changed chan struct{} // closed when one of these changes
 }
 
 // wish is a promotion, or a demotion: epoch 0.
@@ -63,7 +65,7 @@ type wish struct {
 
 // NewKeeper returns a keeper that has started nothing.
 func NewKeeper(cfg Config) *Keeper {
-	return &Keeper{cfg: cfg, wishes: make(chan wish), ended: make(chan struct{}), role: Opening}
+	return &Keeper{cfg: cfg, wishes: make(chan wish), look: make(chan struct{}, 1), ended: make(chan struct{}), role: Opening, changed: make(chan struct{})}
 }
 
 // Promote makes the database the one that is written, in an epoch: the copy has
@@ -114,16 +116,28 @@ func (k *Keeper) ask(ctx context.Context, epoch uint64) error {
 // [pluginapi.ErrNotLeader] when the database is not written here; as of
 // [replication.Primary.Sync].
 func (k *Keeper) Sync(ctx context.Context) error {
-	k.mu.Lock()
-	p, role := k.primary, k.role
-	k.mu.Unlock()
-	switch {
-	case role != Leading:
-		return fmt.Errorf("sync database %s: %w", k.cfg.Path, pluginapi.ErrNotLeader)
-	case p == nil:
-		return fmt.Errorf("sync database %s: %w: it is not open: %w", k.cfg.Path, pluginapi.ErrUnknownOutcome, k.State().Err)
+	for {
+		k.mu.Lock()
+		p, role, changed := k.primary, k.role, k.changed
+		k.mu.Unlock()
+		switch {
+		case role != Leading:
+			return fmt.Errorf("sync database %s: %w", k.cfg.Path, pluginapi.ErrNotLeader)
+		case p != nil:
+			return p.Sync(ctx)
+		case k.missing():
+			return nil // nothing was committed
+		}
+		select { // its service has just made it
+		case k.look <- struct{}{}:
+		default:
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("sync database %s: it is not open: %w", k.cfg.Path, errors.Join(ctx.Err(), k.State().Err))
+		}
 	}
-	return p.Sync(ctx)
 }
 
 // State is what is known of a database.
@@ -174,6 +188,8 @@ func (k *Keeper) note(change func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	change()
+	close(k.changed)
+	k.changed = make(chan struct{})
 }
 
 // failed notes and logs what keeps it from working.
@@ -353,11 +369,15 @@ func (k *Keeper) demote(ctx context.Context, w wish, p part) (part, error) {
 		return p, nil
 	}
 	k.mu.Lock()
-	primary := k.primary
+	primary, err := k.primary, k.err
 	k.mu.Unlock()
-	var err error
-	if primary != nil {
+	switch {
+	case primary != nil:
 		err = primary.Sync(w.ctx)
+	case k.missing():
+		err = nil // nothing was committed
+	default:
+		err = fmt.Errorf("%w: what was committed last may not be fed: %w", pluginapi.ErrUnknownOutcome, err)
 	}
 	p.stop()
 	return k.follow(ctx), err

@@ -42,6 +42,7 @@ func (k *Keeper) lead(ctx context.Context, epoch uint64, opened chan<- error) er
 		k.note(func() { k.err = errNoFile })
 		select {
 		case <-time.After(filePause):
+		case <-k.look:
 		case <-ctx.Done():
 			return nil
 		}
