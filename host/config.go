@@ -33,6 +33,7 @@ type App struct {
 	Name        string
 	Singleton   bool
 	Backend     pluginapi.Backend // nil: none
+	Database    *Database         // nil: none
 	Hooks       Hooks
 	HookTimeout time.Duration // 0: that of the node
 	Calls       Calls
@@ -145,6 +146,7 @@ func (c Config) Check() error {
 		fault("heartbeat %v + %v to stop all work + %v margin do not fit into lease ttl %v: give a shorter heartbeat", d.Heartbeat, d.budget(), d.margin(), d.TTL)
 	}
 	faults = append(faults, c.checkServers())
+	faults = append(faults, checkDatabases(c.Apps)...)
 	seen := map[string]bool{}
 	for _, a := range c.Apps {
 		faults = append(faults, pluginapi.CheckName("app", a.Name))

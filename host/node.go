@@ -17,6 +17,7 @@ import (
 	"github.com/ozanturksever/go-cluster/host/lock"
 	"github.com/ozanturksever/go-cluster/host/monitor"
 	"github.com/ozanturksever/go-cluster/host/observe"
+	"github.com/ozanturksever/go-cluster/host/replica"
 	"github.com/ozanturksever/go-cluster/host/rpc"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
@@ -38,18 +39,19 @@ type Node struct {
 	locks     *lock.Keeper
 
 	// Set by Run before the loop starts, not changed afterwards.
-	core     *core.Core
-	data     *dataDir
-	name     io.Closer // the node's name on this machine, while it is held
-	server   *embedded.Server
-	guard    *guard.Guard
-	seen     *seenEpochs
-	sessions *bus.Records
-	records  *bus.Records
-	apps     map[string]*instance
-	callees  map[string]*rpc.Server // of the apps that have methods
-	client   *rpc.Client
-	buckets  buckets
+	core      *core.Core
+	data      *dataDir
+	name      io.Closer // the node's name on this machine, while it is held
+	server    *embedded.Server
+	guard     *guard.Guard
+	seen      *seenEpochs
+	sessions  *bus.Records
+	records   *bus.Records
+	apps      map[string]*instance
+	callees   map[string]*rpc.Server // of the apps that have methods
+	client    *rpc.Client
+	buckets   buckets
+	databases map[string]*replica.Keeper // by app
 
 	addrs boundAddrs
 
@@ -92,6 +94,7 @@ func New(cfg Config) (*Node, error) {
 		wishes: map[uint64]func(core.Reply){},
 	}
 	n.makeServers()
+	n.makeDatabases()
 	n.view.Store(&core.View{Node: cfg.Node, Session: "reading"})
 	n.locks = n.newLocks()
 	n.audit, n.lockAudit = n.newAudit(), newLockAudit()

@@ -69,6 +69,10 @@ func (n *Node) runStep(ctx context.Context, a *instance, e core.Run) error {
 	switch e.Step {
 	case lifecycle.SaveEpoch:
 		return n.data.saveEpoch(a.Name, e.Epoch)
+	case lifecycle.Promote:
+		return n.databases[a.Name].Promote(ctx, e.Epoch)
+	case lifecycle.Demote:
+		return n.databases[a.Name].Demote(ctx)
 	case lifecycle.StartBackend:
 		// Nothing that cannot be undone begins without the lease at this moment.
 		if l, ok := pluginapi.LeaseFrom(ctx); ok && !l.Valid() {
