@@ -46,7 +46,7 @@ func crash(cause error, tail string, m *memory) *trap {
 	text := describeCrash(cause)
 	kind := pluginapi.ErrPluginCrashed
 	switch {
-	case strings.HasPrefix(text, "stack overflow"):
+	case strings.Contains(text, "stack overflow"):
 		kind = pluginapi.ErrPluginLimit
 	case m.refused:
 		kind = pluginapi.ErrPluginLimit

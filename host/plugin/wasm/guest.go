@@ -16,10 +16,8 @@ import (
 	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
 
-const (
-	startLimit = 10 * time.Second // for a guest to start, unless Limits.Call is longer
-	keptOutput = 64 << 10         // bytes of a guest's buffer for answers that outlive a call
-)
+// keptOutput is how many bytes of a guest's buffer for answers outlive a call.
+const keptOutput = 64 << 10
 
 // guest is one running copy of a plugin. Who has taken it from the instance is
 // the only one to touch it.

@@ -262,16 +262,26 @@ func (i *instance) closeWhenEmpty() {
 	close(i.emptied)
 }
 
-// free gives back the compiled code.
+// free gives back the compiled code, as far as there is any.
 func (i *instance) free(ctx context.Context) error {
-	if i.engine == nil {
-		return nil
+	i.runtime.mu.Lock()
+	delete(i.runtime.instances, i)
+	i.runtime.mu.Unlock()
+	var errs []error
+	if i.engine != nil {
+		errs = append(errs, i.engine.Close(ctx))
 	}
-	return errors.Join(i.engine.Close(ctx), i.runtime.drop(ctx, i.entry))
+	if i.module != nil {
+		errs = append(errs, i.module.Close(ctx))
+	}
+	if i.entry != nil {
+		errs = append(errs, i.runtime.drop(ctx, i.entry))
+	}
+	return errors.Join(errs...)
 }
 
 // startLimit is how long a guest may take to start.
-func (i *instance) startLimit() time.Duration { return max(startLimit, i.limits.Call) }
+func (i *instance) startLimit() time.Duration { return max(i.runtime.maxStart, i.limits.Call) }
 
 // fail is an error of an operation of this plugin.
 func (i *instance) fail(op string, kind error, text string) error {

@@ -26,9 +26,10 @@ const (
 )
 
 const (
-	defaultModule = 64 << 20  // bytes of a module
-	defaultMemory = 64 << 20  // bytes of a guest
-	defaultCalls  = 1_000_000 // that a guest makes before it is replaced
+	defaultModule = 64 << 20         // bytes of a module
+	defaultMemory = 64 << 20         // bytes of a guest
+	defaultCalls  = 1_000_000        // that a guest makes before it is replaced
+	defaultStart  = 10 * time.Second // for a guest to start, unless Limits.Call is longer
 	pageSize      = 64 << 10
 	maxPages      = 1 << 16
 )
@@ -54,6 +55,7 @@ type Runtime struct {
 	cache     string
 	maxModule int64
 	maxCalls  int
+	maxStart  time.Duration
 	mode      string
 	born      time.Time
 	rewrite   func([]byte) ([]byte, error)
@@ -81,7 +83,7 @@ type Info struct {
 // user.
 func New(c Config) (*Runtime, error) {
 	r := &Runtime{
-		logger: c.Logger, cache: c.CacheDir, maxModule: c.MaxModule, maxCalls: defaultCalls,
+		logger: c.Logger, cache: c.CacheDir, maxModule: c.MaxModule, maxCalls: defaultCalls, maxStart: defaultStart,
 		mode: ModeCompiled, born: time.Now(),
 		entries: make(map[[32]byte]*entry), instances: make(map[*instance]struct{}),
 	}
@@ -258,7 +260,7 @@ func (i *instance) build(ctx context.Context) (Info, error) {
 	}
 	metered, err := i.runtime.rewrite(code)
 	if err != nil {
-		return Info{}, flaw(a, err.Error(), "build it as WebAssembly 2.0, see docs/plugin-abi.md")
+		return Info{}, flaw(a, err.Error(), "see docs/plugin-abi.md")
 	}
 	if err := checkImports(code); err != nil {
 		return Info{}, flaw(a, err.Error(), "a plugin imports nothing but functions, see docs/plugin-abi.md")
