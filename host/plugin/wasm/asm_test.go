@@ -30,6 +30,7 @@ type (
 		export    string
 		signature string // as hostFunc: ii->i
 		locals    uint32 // i32
+		wide      uint32 // i64, behind them
 		code      []byte
 	}
 )
@@ -133,6 +134,9 @@ func (m module) bytes() []byte {
 		locals := []byte{0}
 		if f.locals > 0 {
 			locals = code(1, uleb(f.locals), 0x7f)
+		}
+		if f.wide > 0 {
+			locals = code(2, uleb(f.locals), 0x7f, uleb(f.wide), 0x7e)
 		}
 		bodies = append(bodies, sized(code(locals, f.code, opEnd)))
 	}
