@@ -1,5 +1,7 @@
 package fuel
 
+import "unicode/utf8"
+
 // readElements rewrites the segments of tables. The three low bits of a segment's
 // flags say what it has: 1 that it is passive or declared, 2 that a table or a
 // kind is named (or, with 1, that it is only declared), 4 that its entries are
@@ -93,7 +95,7 @@ func (m *module) writeNames() {
 		switch id {
 		case namesOfModule:
 			from := part.at
-			part.name()
+			text(&part)
 			part.done()
 			b = appendU(append(b, id), size)
 			b = append(b, part.b[from:part.end]...)
@@ -124,9 +126,16 @@ func (m *module) functionNames(r *reader) []byte {
 		next = i + 1
 		b = appendU(b, m.renumber(i))
 		from := r.at
-		r.name()
+		text(r)
 		b = append(b, r.b[from:r.at]...)
 	}
 	r.done()
 	return b
+}
+
+// text reads a name that is for people.
+func text(r *reader) {
+	if at := r.at; !utf8.Valid(r.name()) {
+		r.fail(at, rebuild, "a name is not UTF-8")
+	}
 }

@@ -22,7 +22,7 @@ import (
 // as it is and metered. Each command has to have the same outcome. One file in
 // so many is run; with FUEL_SPEC=all it is every one.
 func TestSpec(t *testing.T) {
-	const sample = 12
+	const sample = 30
 	dir := specDir(t)
 	spectest, err := os.ReadFile(filepath.Join(dir, "testdata", "spectest.wasm"))
 	if err != nil {
@@ -53,7 +53,7 @@ var always = []string{
 }
 
 // specDir finds wazero's sources.
-func specDir(t *testing.T) string {
+func specDir(t testing.TB) string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/tetratelabs/wazero").Output()
 	dir := filepath.Join(strings.TrimSpace(string(out)), "internal", "integration_test", "spectest")
