@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/ozanturksever/go-cluster/host/plugin"
+	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
 
 // BenchmarkEmptyCall is what a call costs the host when the guest does nothing.
@@ -18,4 +19,35 @@ func BenchmarkEmptyCall(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkLoadCached is the time from nothing to the first answer of a module of
+// Go that is in the compile cache.
+func BenchmarkLoadCached(b *testing.B) {
+	a := artifact(b, goModule(b))
+	dir := b.TempDir()
+	first, err := New(Config{CacheDir: dir})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := first.Prepare(b.Context(), a); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		r, err := New(Config{CacheDir: dir})
+		if err != nil {
+			b.Fatal(err)
+		}
+		i, err := r.Load(b.Context(), a, plugin.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := i.Call(b.Context(), wire.OpDescribe, nil); err != nil {
+			b.Fatal(err)
+		}
+		if err := r.Close(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(len(goModule(b)))/1e6, "MB-module")
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -131,27 +132,27 @@ func (e *entry) open(r *Runtime) (err error) {
 // reseal looks whether compiling has added files. Those from before are then of
 // another version of wazero, of the rewriter or of the processor: they go.
 func (e *entry) reseal() (cached bool, err error) {
-	files, err := listFiles(e.dir)
+	names, err := listFiles(e.dir)
 	if err != nil {
 		return false, err
 	}
-	fresh := false
-	for name := range files {
-		fresh = fresh || e.seal[name] == ""
-	}
-	if !fresh {
-		return len(files) > 0, nil
+	if !slices.ContainsFunc(names, func(name string) bool { return e.seal[name] == "" }) {
+		return len(names) > 0, nil
 	}
 	for name := range e.seal {
 		if err := os.Remove(filepath.Join(e.dir, name)); err != nil {
 			return false, err
 		}
-		delete(files, name)
 	}
-	if err := writeSeal(e.dir, files); err != nil {
+	e.seal = nil
+	seal, err := sumFiles(e.dir)
+	if err == nil {
+		err = writeSeal(e.dir, seal)
+	}
+	if err != nil {
 		return false, err
 	}
-	e.seal = files
+	e.seal = seal
 	return false, nil
 }
 
@@ -174,7 +175,7 @@ func readSeal(dir string) (map[string]string, error) {
 		}
 		seal[name] = sum
 	}
-	files, err := listFiles(dir)
+	files, err := sumFiles(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -207,11 +208,9 @@ func writeSeal(dir string, files map[string]string) error {
 	return os.Rename(path+".new", path)
 }
 
-// listFiles returns the files below a folder, but for the seal, with their
-// SHA-256.
-func listFiles(dir string) (map[string]string, error) {
-	files := make(map[string]string)
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+// listFiles returns the files below a folder, but for the seal.
+func listFiles(dir string) (names []string, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -222,11 +221,27 @@ func listFiles(dir string) (map[string]string, error) {
 		if !d.Type().IsRegular() {
 			return fmt.Errorf("%s is no regular file", name)
 		}
-		b, err := os.ReadFile(path)
-		files[name] = fmt.Sprintf("%x", sha256.Sum256(b))
-		return err
+		names = append(names, name)
+		return nil
 	})
-	return files, err
+	return names, err
+}
+
+// sumFiles returns the files below a folder, but for the seal, with their SHA-256.
+func sumFiles(dir string) (map[string]string, error) {
+	names, err := listFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	sums := make(map[string]string, len(names))
+	for _, name := range names {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		sums[name] = fmt.Sprintf("%x", sha256.Sum256(b))
+	}
+	return sums, nil
 }
 
 // sweep removes the entries of a cache that are not in keep.

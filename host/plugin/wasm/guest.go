@@ -249,6 +249,9 @@ func (g *guest) refusal(op string) error {
 // tired says whether a guest that is well should be replaced all the same: its
 // memory and its stack never shrink, and what has leaked stays.
 func (g *guest) tired() bool {
+	if g.inst.artifact.Contract == wire.ContractBackend {
+		return false // its memory is all that is known of its service
+	}
 	return g.calls >= g.inst.runtime.maxCalls || g.deep > keptStack ||
 		g.size > uint64(g.inst.limits.Memory)/2 && g.size > 2*g.warm
 }

@@ -218,6 +218,9 @@ func limitsOf(a plugin.Artifact, l plugin.Limits) (plugin.Limits, error) {
 		}
 	}
 	l = l.WithDefaults(a.Contract)
+	if a.Contract == wire.ContractBackend {
+		l.Guests = 1 // what it knows of its service is in the memory of one guest
+	}
 	if l.Memory == 0 {
 		l.Memory = defaultMemory
 	}
