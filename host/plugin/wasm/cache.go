@@ -17,6 +17,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/ozanturksever/go-cluster/host/plugin"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -27,15 +28,17 @@ import (
 const sealName = "seal"
 
 // entry is the compiled code of one module: a folder of the cache, and what of it
-// is in memory.
+// is in memory, for all instances.
 type entry struct {
 	digest [32]byte
 	dir    string // "" without a cache on disk
 	users  int    // of Runtime.mu
 
-	mu    sync.Mutex // one of them compiles at a time
-	cache wazero.CompilationCache
-	seal  map[string]string // file -> SHA-256
+	mu     sync.Mutex        // one of them compiles; the others wait
+	seal   map[string]string // file -> SHA-256
+	cache  wazero.CompilationCache
+	engine wazero.Runtime
+	module wazero.CompiledModule
 }
 
 func entryName(digest [32]byte) string { return fmt.Sprintf("%x", digest) }
@@ -65,34 +68,59 @@ func (r *Runtime) drop(ctx context.Context, e *entry) error {
 		delete(r.entries, e.digest)
 	}
 	r.mu.Unlock()
-	if !last || e.cache == nil {
+	if !last {
 		return nil
 	}
-	return e.cache.Close(ctx)
+	return e.unload(ctx)
 }
 
-// compile compiles the module, or takes what was compiled before: by another
-// instance, or from the disk. A damaged entry is removed and made again.
-func (i *instance) compile(ctx context.Context, module []byte) (cached bool, err error) {
-	i.entry = i.runtime.entryOf(i.artifact.Digest)
-	e := i.entry
+// unload frees what is in memory.
+func (e *entry) unload(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.cache == nil {
-		if err := e.open(i.runtime); err != nil {
-			return false, fmt.Errorf("compile plugin %s: %w", i.artifact.Name, err)
-		}
+	var errs []error
+	if e.engine != nil {
+		errs = append(errs, e.engine.Close(ctx))
 	}
-	i.engine = i.newEngine(ctx, e.cache)
-	if i.module, err = compileSafely(ctx, i.engine, module); err != nil {
-		return false, flaw(i.artifact, err.Error(), "build it again, see docs/plugin-abi.md")
+	if e.module != nil {
+		errs = append(errs, e.module.Close(ctx))
+	}
+	if e.cache != nil {
+		errs = append(errs, e.cache.Close(ctx))
+	}
+	e.engine, e.module, e.cache = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// load compiles the module, or takes what was compiled before: by another
+// instance, or from the disk. A damaged entry is removed and made again.
+func (e *entry) load(ctx context.Context, r *Runtime, a plugin.Artifact) (cached bool, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.module != nil {
+		return true, nil
+	}
+	code, err := r.meter(a)
+	if err != nil {
+		return false, err
+	}
+	if e.cache == nil {
+		err = e.open(r)
+	}
+	if err == nil && e.engine == nil {
+		e.engine, err = r.newEngine(ctx, e.cache)
+	}
+	if err != nil {
+		return false, fmt.Errorf("compile plugin %s: %w", a.Name, err)
+	}
+	if e.module, err = compileSafely(ctx, e.engine, code); err != nil {
+		return false, flaw(a, err.Error(), "build it again, see docs/plugin-abi.md")
 	}
 	if e.dir == "" {
 		return false, nil
 	}
 	if cached, err = e.reseal(); err != nil {
-		i.runtime.logger.Warn("compiled plugin is not in the cache: the next start compiles it again",
-			"plugin", i.artifact.Name, "cause", err)
+		r.logger.Warn("compiled plugin is not in the cache: the next start compiles it again", "plugin", a.Name, "cause", err)
 	}
 	return cached, nil
 }

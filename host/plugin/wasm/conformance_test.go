@@ -14,14 +14,19 @@ import (
 	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
 
-// goLoader loads testdata/guest under one of the contracts; all of a test's
-// instances share the compiled code.
-func goLoader(t *testing.T, c Config, contract wire.Contract, o plugin.Options) func(plugintest.T) *instance {
+// goLoader loads testdata/guest under one of the contracts, anew for each check.
+// The first instance stays, so that the code does.
+func goLoader(t *testing.T, contract wire.Contract, o plugin.Options) func(plugintest.T) *instance {
 	t.Helper()
-	r := newRuntime(t, c)
+	r := newRuntime(t, Config{CacheDir: goCache(t)})
 	a := artifact(t, goModule(t))
 	a.Contract = contract
-	o.Configure.Config = []byte(contract)
+	if o.Configure.Config == nil {
+		o.Configure.Config = []byte(contract)
+	}
+	if _, err := r.Load(testContext(t), a, o); err != nil {
+		t.Fatal(err)
+	}
 	return func(t plugintest.T) *instance {
 		t.Helper()
 		i, err := r.Load(t.Context(), a, o)
@@ -43,13 +48,11 @@ func must[V any](t plugintest.T, v V, err error) V {
 }
 
 // TestConformance: the reference plugins, compiled by Go for WebAssembly, pass
-// the suites of their contracts. Compiled where compiling is quick, and
-// interpreted under the race detector, which makes the compiler slow.
+// the suites of their contracts.
 func TestConformance(t *testing.T) {
-	c := Config{CacheDir: goCache(t), Interpreter: raceOn}
 	patient := plugin.Options{Limits: plugin.Limits{Call: patience, Guests: 3}}
 	t.Run("placement", func(t *testing.T) {
-		fresh := goLoader(t, c, wire.ContractPlacement, patient)
+		fresh := goLoader(t, wire.ContractPlacement, patient)
 		plugintest.Policy{New: func(t plugintest.T) pluginapi.Policy {
 			p, err := adapt.NewPolicy(t.Context(), fresh(t))
 			return must(t, p, err)
@@ -57,7 +60,7 @@ func TestConformance(t *testing.T) {
 		plugintest.Operations{New: func(t plugintest.T) plugintest.Caller { return fresh(t) }, Contract: wire.ContractPlacement}.Run(t)
 	})
 	t.Run("hook", func(t *testing.T) {
-		fresh := goLoader(t, c, wire.ContractHook, patient)
+		fresh := goLoader(t, wire.ContractHook, patient)
 		plugintest.Hook{New: func(t plugintest.T) pluginapi.Hook {
 			p, err := adapt.NewHook(t.Context(), fresh(t))
 			return must(t, p, err)
@@ -65,7 +68,7 @@ func TestConformance(t *testing.T) {
 		plugintest.Operations{New: func(t plugintest.T) plugintest.Caller { return fresh(t) }, Contract: wire.ContractHook}.Run(t)
 	})
 	t.Run("backend", func(t *testing.T) {
-		fresh := goLoader(t, c, wire.ContractBackend, patient)
+		fresh := goLoader(t, wire.ContractBackend, patient)
 		plugintest.Backend{New: func(t plugintest.T) pluginapi.Backend {
 			p, err := adapt.NewBackend(t.Context(), fresh(t))
 			return must(t, p, err)
@@ -92,7 +95,7 @@ func attempt(t *testing.T, i plugin.Instance, what string) (string, error) {
 func TestGoGuest(t *testing.T) {
 	var log journal
 	o := plugin.Options{Logger: log.logger(), Limits: plugin.Limits{Guests: 1, Memory: 24 << 20, Call: patience}}
-	i := goLoader(t, Config{CacheDir: goCache(t), Interpreter: raceOn}, wire.ContractHook, o)(t)
+	i := goLoader(t, wire.ContractHook, o)(t)
 	for what, want := range map[string]string{
 		"args": "0 0", "read a file": "open /etc/passwd: Bad file number", "write a file": "open /tmp/x: Bad file number",
 		"list a folder": "open /: Bad file number", "stdin": "0 EOF", "sleep": "true", "goroutines": "1", "garbage": "done", "print": "done",
@@ -130,23 +133,10 @@ func TestGoGuest(t *testing.T) {
 // TestFixedWorld: for a policy, clocks and random numbers are the same on every
 // node and in every call; for a hook they are real.
 func TestFixedWorld(t *testing.T) {
-	c := Config{CacheDir: goCache(t), Interpreter: raceOn}
 	run := func(contract wire.Contract, seed uint64) (all []string) {
-		o := plugin.Options{Configure: wire.Configure{Seed: seed}, Limits: plugin.Limits{Guests: 1, Call: patience}}
-		load := goLoader(t, c, contract, o)
-		if contract == wire.ContractPlacement {
-			a := artifact(t, goModule(t))
-			a.Contract = contract
-			o.Configure.Config = []byte(wire.ContractHook) // what it answers, not what the host takes it for
-			load = func(t plugintest.T) *instance {
-				i, err := newRuntime(t.(*testing.T), c).Load(t.Context(), a, o)
-				if err != nil {
-					t.Fatalf("%v", err)
-				}
-				return i.(*instance)
-			}
-		}
-		i := load(t)
+		// It always answers as a hook, whatever the host takes it for.
+		o := plugin.Options{Configure: wire.Configure{Seed: seed, Config: []byte(wire.ContractHook)}, Limits: plugin.Limits{Guests: 1, Call: patience}}
+		i := goLoader(t, contract, o)(t)
 		for _, what := range []string{"time", "random", "random", "seed", "sleep"} {
 			got, err := attempt(t, i, what)
 			if err != nil {
@@ -172,7 +162,7 @@ func TestFixedWorld(t *testing.T) {
 // TestGoSpins: an endless loop in Go ends in time, and the next call is answered.
 func TestGoSpins(t *testing.T) {
 	o := plugin.Options{Limits: plugin.Limits{Guests: 1, Call: 2 * time.Second}}
-	i := goLoader(t, Config{CacheDir: goCache(t), Interpreter: raceOn}, wire.ContractHook, o)(t)
+	i := goLoader(t, wire.ContractHook, o)(t)
 	if _, err := attempt(t, i, "spin"); !errors.Is(err, pluginapi.ErrPluginLimit) {
 		t.Error(err)
 	}

@@ -120,7 +120,7 @@ func (i *instance) newGuest(ctx context.Context) (g *guest, err error) {
 // start brings the module to life: its start function, then _initialize.
 func (g *guest) start(ctx context.Context) error {
 	g.begin(ctx, g.inst.startLimit(), nil)
-	mod, err := g.inst.engine.InstantiateModule(withMemory(&g.ctx, &g.memory), g.inst.module, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	mod, err := g.inst.entry.engine.InstantiateModule(withMemory(&g.ctx, &g.memory), g.inst.entry.module, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err == nil {
 		g.mod = mod
 		if init := mod.ExportedFunction(exportInit); init != nil {

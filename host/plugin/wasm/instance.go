@@ -2,13 +2,10 @@ package wasm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/tetratelabs/wazero"
 
 	"github.com/ozanturksever/go-cluster/host/plugin"
 	"github.com/ozanturksever/go-cluster/pluginapi"
@@ -30,10 +27,8 @@ type instance struct {
 	slice     int64
 	out       *output
 
-	entry  *entry
-	engine wazero.Runtime
-	module wazero.CompiledModule
-	ops    []string
+	entry *entry
+	ops   []string
 
 	killed context.Context // ends when the calls that run must end
 	kill   context.CancelFunc
@@ -262,22 +257,12 @@ func (i *instance) closeWhenEmpty() {
 	close(i.emptied)
 }
 
-// free gives back the compiled code, as far as there is any.
+// free gives back the compiled code.
 func (i *instance) free(ctx context.Context) error {
 	i.runtime.mu.Lock()
 	delete(i.runtime.instances, i)
 	i.runtime.mu.Unlock()
-	var errs []error
-	if i.engine != nil {
-		errs = append(errs, i.engine.Close(ctx))
-	}
-	if i.module != nil {
-		errs = append(errs, i.module.Close(ctx))
-	}
-	if i.entry != nil {
-		errs = append(errs, i.runtime.drop(ctx, i.entry))
-	}
-	return errors.Join(errs...)
+	return i.runtime.drop(ctx, i.entry)
 }
 
 // startLimit is how long a guest may take to start.

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -27,7 +28,9 @@ func (g *guest) checkTime() {
 		g.trap(pluginapi.ErrPluginDisabled, "the plugin was unloaded while the call ran")
 	case g.call.ctx.Err() != nil:
 		panic(g.ended(overdue(g.call.ctx.Err(), now.Sub(g.call.began))))
-	case ours && !now.Before(end):
+	case !ours && !now.Before(end):
+		panic(g.ended(overdue(context.DeadlineExceeded, now.Sub(g.call.began))))
+	case !now.Before(end):
 		g.trap(pluginapi.ErrPluginLimit, fmt.Sprintf("it ran longer than the %v that a call may take", g.call.limit))
 	}
 }

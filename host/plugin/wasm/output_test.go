@@ -44,7 +44,7 @@ func TestOutputRate(t *testing.T) {
 		for range 100 {
 			o.line(slog.LevelInfo, make([]byte, 100), "log")
 		}
-		if got := strings.Count(log.String(), `msg="????`); got != 6 {
+		if got := strings.Count(log.String(), `msg=????`); got != 6 {
 			t.Fatalf("an hour of silence lets %d lines pass at once", got)
 		}
 		o.finish()

@@ -118,14 +118,8 @@ func New(c Config) (*Runtime, error) {
 //
 // Those of Load, without those of a start: nothing of the module runs.
 func (r *Runtime) Prepare(ctx context.Context, a plugin.Artifact) (Info, error) {
-	i := &instance{runtime: r, artifact: a, limits: plugin.Limits{Memory: maxPages * pageSize}}
-	info, err := i.build(ctx)
-	if err == nil {
-		err = i.free(ctx)
-	} else {
-		_ = i.free(ctx)
-	}
-	return info, err
+	e, info, err := r.build(ctx, a)
+	return info, errors.Join(err, r.drop(ctx, e))
 }
 
 // Load makes a plugin ready for calls: it is checked, compiled or found in the
@@ -143,15 +137,20 @@ func (r *Runtime) Load(ctx context.Context, a plugin.Artifact, o plugin.Options)
 	if err != nil {
 		return nil, err
 	}
+	e, info, err := r.build(ctx, a)
+	if err == nil && info.Memory > limits.Memory {
+		err = flaw(a, fmt.Sprintf("it needs %d KiB of memory at least, and its limit is %d", info.Memory>>10, limits.Memory>>10),
+			"give it more, or build it with less")
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.drop(ctx, e))
+	}
 	i := &instance{
-		runtime: r, artifact: a, limits: limits, host: o.Host, slice: fuel.Slice,
+		runtime: r, entry: e, ops: info.Operations, artifact: a, limits: limits, host: o.Host, slice: fuel.Slice,
 		configure: o.Configure.Append(nil), seed: o.Configure.Seed, fixed: a.Contract == wire.ContractPlacement,
 		out: newOutput(o.Logger, limits.Log), emptied: make(chan struct{}),
 	}
 	i.killed, i.kill = context.WithCancel(context.WithoutCancel(ctx))
-	if _, err := i.build(ctx); err != nil {
-		return nil, errors.Join(err, i.free(ctx))
-	}
 	r.mu.Lock()
 	r.instances[i] = struct{}{}
 	closed := r.closed
@@ -253,49 +252,49 @@ func flaw(a plugin.Artifact, what, mend string) error {
 	return fmt.Errorf("%w: plugin %s %s, file %s: %s: %s", pluginapi.ErrInvalid, a.Name, a.Version, a.Path, what, mend)
 }
 
-// build reads the module, rewrites and compiles it, and holds it against the
-// ABI and its contract.
-func (i *instance) build(ctx context.Context) (Info, error) {
-	a := i.artifact
-	code, err := i.runtime.read(a)
+// build gets the compiled code of a module, for one user more of the entry, and
+// holds it against the ABI and its contract. The entry has to be dropped, with an
+// error too.
+func (r *Runtime) build(ctx context.Context, a plugin.Artifact) (*entry, Info, error) {
+	e := r.entryOf(a.Digest)
+	cached, err := e.load(ctx, r, a)
 	if err != nil {
-		return Info{}, err
+		return e, Info{}, err
 	}
-	metered, err := i.runtime.rewrite(code)
-	if err != nil {
-		return Info{}, flaw(a, err.Error(), "see docs/plugin-abi.md")
-	}
-	if err := checkImports(code); err != nil {
-		return Info{}, flaw(a, err.Error(), "a plugin imports nothing but functions, see docs/plugin-abi.md")
-	}
-	cached, err := i.compile(ctx, metered)
-	if err != nil {
-		return Info{}, err
-	}
-	info, err := inspect(i.module, a)
+	info, err := inspect(e.module, a)
 	info.Cached = cached
-	if err == nil && info.Memory > i.limits.Memory {
-		err = flaw(a, fmt.Sprintf("it needs %d KiB of memory at least, and its limit is %d", info.Memory>>10, i.limits.Memory>>10), "give it more, or build it with less")
-	}
-	if err != nil {
-		return info, err
-	}
-	i.ops = info.Operations
-	for module, funcs := range offered() {
-		if err := provide(ctx, i.engine, module, funcs); err != nil {
-			return info, fmt.Errorf("load plugin %s: %w", a.Name, err)
-		}
-	}
-	return info, nil
+	return e, info, err
 }
 
-// newEngine makes a wazero runtime. Those of one module share their compiled code
-// through the cache. The limit of memory is that of each guest, not wazero's,
-// which refuses modules that say that they may use more.
-func (i *instance) newEngine(ctx context.Context, cache wazero.CompilationCache) wazero.Runtime {
+// meter reads the module and rewrites it.
+func (r *Runtime) meter(a plugin.Artifact) ([]byte, error) {
+	code, err := r.read(a)
+	if err != nil {
+		return nil, err
+	}
+	metered, err := r.rewrite(code)
+	if err != nil {
+		return nil, flaw(a, err.Error(), "see docs/plugin-abi.md")
+	}
+	if err := checkImports(code); err != nil {
+		return nil, flaw(a, err.Error(), "a plugin imports nothing but functions, see docs/plugin-abi.md")
+	}
+	return metered, nil
+}
+
+// newEngine makes a wazero runtime with all that a module may import. The limit of
+// memory is that of each guest, not wazero's, which refuses modules that say that
+// they may use more.
+func (r *Runtime) newEngine(ctx context.Context, cache wazero.CompilationCache) (wazero.Runtime, error) {
 	config := wazero.NewRuntimeConfigCompiler()
-	if i.runtime.mode == ModeInterpreted {
+	if r.mode == ModeInterpreted {
 		config = wazero.NewRuntimeConfigInterpreter()
 	}
-	return wazero.NewRuntimeWithConfig(ctx, config.WithCompilationCache(cache))
+	engine := wazero.NewRuntimeWithConfig(ctx, config.WithCompilationCache(cache))
+	for module, funcs := range offered() {
+		if err := provide(ctx, engine, module, funcs); err != nil {
+			return nil, errors.Join(err, engine.Close(ctx))
+		}
+	}
+	return engine, nil
 }
