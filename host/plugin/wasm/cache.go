@@ -101,6 +101,9 @@ func (e *entry) load(ctx context.Context, r *Runtime, a plugin.Artifact) (cached
 		return true, nil
 	}
 	code, err := r.meter(a)
+	if err == nil {
+		err = ctx.Err() // compiling cannot be interrupted
+	}
 	if err != nil {
 		return false, err
 	}
