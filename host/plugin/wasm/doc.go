@@ -18,6 +18,6 @@
 //
 // The files: runtime.go and cache.go load and compile, check.go is what a module
 // must be, instance.go the guests and who has them, guest.go one guest and its
-// calls, abi.go, meter.go, wasi.go and clock.go what a guest may call, output.go
-// what it prints, errors.go why a call ended.
+// calls, memory.go what room it has, abi.go, meter.go, wasi.go and clock.go what
+// it may call, output.go what it prints, errors.go why a call ended.
 package wasm
