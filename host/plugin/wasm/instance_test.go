@@ -305,4 +305,3 @@ func TestDeepStack(t *testing.T) {
 		t.Fatal(err)
 	}
 }
-
