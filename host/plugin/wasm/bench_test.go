@@ -114,6 +114,26 @@ func BenchmarkRank(b *testing.B) {
 	}
 }
 
+// BenchmarkEvent is what an event costs that a hook of Go is told of.
+func BenchmarkEvent(b *testing.B) {
+	r := newRuntime(b, Config{CacheDir: goCache(b)})
+	i, err := r.Load(b.Context(), artifact(b, goModule(b)), plugin.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	h, err := adapt.NewHook(b.Context(), i)
+	if err != nil {
+		b.Fatal(err)
+	}
+	event := pluginapi.HookEvent{ID: "orders-7", Kind: pluginapi.HookActive, Platform: "prod", Node: "node-1", App: "orders", Epoch: 7, Attempt: 1}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := h.Handle(b.Context(), event); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkHeartbeat is the longest time that a goroutine which wants to run every
 // 5 ms does not, while a guest spins for a second and the garbage collector runs
 // every 20 ms; and the same without a guest.

@@ -93,7 +93,8 @@ func (e *entry) unload(ctx context.Context) error {
 }
 
 // load compiles the module, or takes what was compiled before: by another
-// instance, or from the disk. A damaged entry is removed and made again.
+// instance, and then the file is not read again, or from the disk. A damaged entry
+// is removed and made again.
 func (e *entry) load(ctx context.Context, r *Runtime, a plugin.Artifact) (cached bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
