@@ -4,28 +4,74 @@ package fuel
 // and compilers refuse more.
 const maxLocals = 50_000
 
+// ownCharge is how many instructions a run must have to be paid for where it
+// begins. Less is not worth the check: a shorter one is paid for by the one that
+// opens its block. A compiled Go function is one loop over all of its blocks; without
+// this its header would pay for the whole function each time.
+const ownCharge = 32
+
 // edit is one change of a function's body: the bytes from at to end are replaced.
 type edit struct {
 	at, end int
 	kind    editKind
-	arg     uint32 // the region that is charged, or the new index
+	arg     uint32 // the run that is charged, or the new index
 }
 
 type editKind byte
 
 const (
-	editCharge editKind = iota // charge a region
+	editCharge editKind = iota // charge a run
 	editIndex                  // write an index
 	editPay                    // charge by the length on the stack
 )
 
-// scan is what is known of the body that is read. A region is what is paid for
-// at one place: a function or a loop without the loops inside of it.
+// scan is what is known of the body that is read.
+//
+// A run is a stretch of instructions that is entered at its beginning only: the
+// first of a function, of a loop, of an arm of an if, or what follows an end. The
+// first two are headers. Whoever comes to another one has come through its
+// opener, the run in which its block was opened, and again through that before
+// he comes to it a second time. So its opener can pay for it.
 type scan struct {
 	edits []edit
-	cost  []int64  // of each region
-	open  []uint32 // the region of each open block, the function's own first
+	runs  []run
+	now   uint32   // the run that is read
+	open  []uint32 // the run in which each open block was opened
 	done  bool     // the function's end was read
+}
+
+type run struct {
+	cost   int64
+	header bool
+	opener uint32 // lower than its own number, but for the function's first
+}
+
+// begin begins a run at a place.
+func (s *scan) begin(at int, opener uint32, header bool) {
+	s.now = uint32(len(s.runs))
+	s.runs = append(s.runs, run{header: header, opener: opener})
+	s.edits = append(s.edits, edit{at, at, editCharge, s.now})
+}
+
+// push opens a block, pop ends one and says where it was opened.
+func (s *scan) push() { s.open = append(s.open, s.now) }
+
+func (s *scan) pop() uint32 {
+	last := len(s.open) - 1
+	opener := s.open[last]
+	s.open = s.open[:last]
+	return opener
+}
+
+// settle has the openers pay for short runs. What a run pays for is known when
+// all that come after it are settled.
+func (s *scan) settle() {
+	for i := len(s.runs) - 1; i >= 0; i-- {
+		if r := &s.runs[i]; !r.header && r.cost < ownCharge {
+			s.runs[r.opener].cost += r.cost
+			r.cost = 0
+		}
+	}
 }
 
 // readCode rewrites all bodies and adds those of the meter.
@@ -67,10 +113,10 @@ func (m *module) readBody(r *reader, dst []byte) []byte {
 	s := &m.scan
 	from := r.at
 	locals := readLocals(r)
-	s.edits = append(s.edits[:0], edit{r.at, r.at, editCharge, 0})
-	s.cost = append(s.cost[:0], 1+int64(locals)/8)
-	s.open = append(s.open[:0], 0)
-	s.done = false
+	s.edits, s.runs, s.open, s.done = s.edits[:0], s.runs[:0], s.open[:0], false
+	s.begin(r.at, 0, true)
+	s.push()
+	s.runs[0].cost = 1 + int64(locals)/8
 	for r.more() && !s.done {
 		m.instruction(r, s)
 	}
@@ -81,12 +127,15 @@ func (m *module) readBody(r *reader, dst []byte) []byte {
 	if r.fault != nil {
 		return dst
 	}
+	s.settle()
 	for _, e := range s.edits {
 		dst = append(dst, r.b[from:e.at]...)
 		from = e.end
 		switch e.kind {
 		case editCharge:
-			dst = m.appendCharge(dst, s.cost[e.arg])
+			if cost := s.runs[e.arg].cost; cost > 0 {
+				dst = m.appendCharge(dst, cost)
+			}
 		case editIndex:
 			dst = appendU(dst, e.arg)
 		case editPay:
@@ -123,24 +172,30 @@ func (m *module) instruction(r *reader, s *scan) {
 	case immVector:
 		imm = vector(r.u32())
 	}
-	region := s.open[len(s.open)-1]
-	s.cost[region]++
+	s.runs[s.now].cost++
 	switch imm {
 	case immUnknown:
 		r.fail(at, newer(extension(op)), "instruction %#x is not of WebAssembly 2.0", op)
 	case immNone:
+	case immElse:
+		s.begin(r.at, s.open[len(s.open)-1], false)
 	case immEnd:
-		s.open = s.open[:len(s.open)-1]
-		s.done = len(s.open) == 0
+		opener := s.pop()
+		if s.done = len(s.open) == 0; !s.done {
+			s.begin(r.at, opener, false)
+		}
 	case immBlock:
 		m.blockType(r)
-		s.open = append(s.open, region)
+		s.push()
+	case immIf:
+		m.blockType(r)
+		s.push()
+		s.begin(r.at, s.now, false)
 	case immLoop:
 		m.blockType(r)
-		region = uint32(len(s.cost))
-		s.cost = append(s.cost, 1)
-		s.open = append(s.open, region)
-		s.edits = append(s.edits, edit{r.at, r.at, editCharge, region})
+		s.push()
+		s.begin(r.at, s.now, true)
+		s.runs[s.now].cost = 1
 	case immCall, immRefFunc:
 		from := r.at
 		i := r.index("function", m.functions)

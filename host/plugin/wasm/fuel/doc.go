@@ -12,9 +12,11 @@
 // # What is charged
 //
 // One unit stands for one instruction. A function's entry and a loop's header pay
-// for all instructions that can run before the next header or entry is reached:
-// each one that belongs to the function or loop and to no loop inside of it.
-// Control goes only forward there, so that none runs twice. A function pays for
+// for the instructions that come next, up to the next header; a longer run of
+// them that can be jumped to, or over, pays for itself. Between two headers
+// control goes only forward, so none runs twice for one payment, and none unpaid.
+// More may be paid than is run: for a loop in a Go guest, which is a jump to the
+// header of the whole function, about thirty times as much. A function pays for
 // its locals too, eight to a unit. The operations on ranges of memory and tables
 // pay a unit more for each eight bytes or entries, before they begin. So what a
 // guest does between two refills is bounded by the slice, and the charge depends

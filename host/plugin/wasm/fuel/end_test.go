@@ -1,10 +1,12 @@
 package fuel
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 )
@@ -54,8 +56,10 @@ func TestEnds(t *testing.T) {
 	for name, mod := range wild() {
 		t.Run(name, func(t *testing.T) {
 			m := &meter{slice: 1000, budget: 1_000_000}
-			g := start(t, newRuntime(t, m, wazero.NewRuntimeConfig()), instrument(t, mod, Options{}))
-			_, err := g.ExportedFunction("run").Call(context.Background(), 30)
+			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // so that it fails, and does not hang
+			defer cancel()
+			g := start(t, newRuntime(t, m, wazero.NewRuntimeConfig().WithCloseOnContextDone(true)), instrument(t, mod, Options{}))
+			_, err := g.ExportedFunction("run").Call(ctx, 30)
 			if !errors.Is(err, errEmpty) {
 				t.Fatalf("the guest ended with %v", err)
 			}
@@ -76,8 +80,10 @@ func TestStartIsMetered(t *testing.T) {
 		section(10, vec(body(opLoop, typeVoid, 0x0c, 0, opEnd))),
 	)
 	m := &meter{slice: 1000, budget: 10_000}
-	rt := newRuntime(t, m, wazero.NewRuntimeConfig())
-	_, err := rt.Instantiate(context.Background(), instrument(t, mod, Options{}))
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	rt := newRuntime(t, m, wazero.NewRuntimeConfig().WithCloseOnContextDone(true))
+	_, err := rt.Instantiate(ctx, instrument(t, mod, Options{}))
 	if !errors.Is(err, errEmpty) || m.given != m.budget {
 		t.Fatalf("the start ended with %v after %d units", err, m.given)
 	}
@@ -96,7 +102,11 @@ func TestCharge(t *testing.T) {
 		want int64
 	}{
 		{"an entry pays for its instructions", guest(opLocalGet, 0), 5, 1 + 2},
-		{"both arms of an if", guest(opLocalGet, 0, opIf, 0x7f, 0x41, 1, 0x05, 0x41, 2, opEnd), 1, 1 + 7},
+		{"a long arm that is not taken", guest(cat([]byte{opLocalGet, 0, opIf, typeVoid}, bytes.Repeat([]byte{0x01}, 100),
+			[]byte{opEnd, opLocalGet, 0})...), 0, 1 + 4},
+		{"a long arm that is taken", guest(cat([]byte{opLocalGet, 0, opIf, typeVoid}, bytes.Repeat([]byte{0x01}, 100),
+			[]byte{opEnd, opLocalGet, 0})...), 1, 1 + 4 + 101},
+		{"both short arms of an if", guest(opLocalGet, 0, opIf, 0x7f, 0x41, 1, 0x05, 0x41, 2, opEnd), 1, 1 + 7},
 		// Outside: loop, local.get, end. A round: local.get, i32.const, i32.sub, local.tee, br_if, end.
 		{"a loop pays for each round", guest(opLoop, typeVoid, opLocalGet, 0, 0x41, 1, 0x6b, 0x22, 0, opBrIf, 0, opEnd, opLocalGet, 0),
 			10, 1 + 3 + 10*(1+6)},

@@ -9,13 +9,14 @@ const (
 	MeterRefill = "refill"
 )
 
-// Slice is a good size of a slice: the guest comes back to its host after 0.05
-// to 1 ms, mostly, and the calls themselves cost less than a thousandth.
+// Slice is a good size of a slice. At most so many instructions run between two
+// refills. That is 0.1 ms of arithmetic, and 5 to 20 ms for a guest that is made
+// to wait for memory with every fourth.
 const Slice = 1 << 17
 
 // Options bound the module. A value of 0 is replaced by its default.
 type Options struct {
-	Module    int // bytes of the module; 32 MiB
+	Module    int // bytes of the module; 16 MiB
 	Functions int // functions, with the imported ones; 100,000
 	Body      int // bytes of one function; 1 MiB
 	Tables    int // tables; 8
@@ -28,7 +29,7 @@ func (o Options) withDefaults() Options {
 			*v = def
 		}
 	}
-	set(&o.Module, 32<<20)
+	set(&o.Module, 16<<20)
 	set(&o.Functions, 100_000)
 	set(&o.Body, 1<<20)
 	set(&o.Tables, 8)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -79,11 +80,16 @@ var errEmpty = errors.New("no fuel is left")
 type meter struct {
 	slice, budget int64 // budget < 0: without end
 	given         int64
-	refills       int
+	last          time.Time // of the last refill
+	longest       time.Duration
 }
 
 func (m *meter) refill() int64 {
-	m.refills++
+	now := time.Now()
+	if !m.last.IsZero() {
+		m.longest = max(m.longest, now.Sub(m.last))
+	}
+	m.last = now
 	if m.budget >= 0 && m.given+m.slice > m.budget {
 		panic(errEmpty)
 	}
@@ -98,7 +104,8 @@ func newRuntime(t testing.TB, m *meter, c wazero.RuntimeConfig) wazero.Runtime {
 	rt := wazero.NewRuntimeWithConfig(ctx, c.WithMemoryLimitPages(1024))
 	t.Cleanup(func() { rt.Close(ctx) })
 	_, err := rt.NewHostModuleBuilder(MeterModule).NewFunctionBuilder().
-		WithFunc(func(context.Context) int64 { return m.refill() }).Export(MeterRefill).Instantiate(ctx)
+		WithGoFunction(api.GoFunc(func(_ context.Context, stack []uint64) { stack[0] = uint64(m.refill()) }),
+			nil, []api.ValueType{api.ValueTypeI64}).Export(MeterRefill).Instantiate(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,9 @@ const (
 	immUnknown        immediate = iota // the opcode is not one of WebAssembly 2.0
 	immNone                            //
 	immEnd                             // none, and it ends a block
+	immElse                            // none, and the other arm begins
 	immBlock                           // type of the block
+	immIf                              // type of the block, which is an if
 	immLoop                            // type of the block, which is a loop
 	immNumber                          // an index whose range the validator checks
 	immBranches                        // labels, and one more
@@ -42,7 +44,7 @@ const (
 // [single].
 var opcodes = [256]immediate{
 	0x00: immNone, 0x01: immNone, // unreachable, nop
-	0x02: immBlock, 0x03: immLoop, 0x04: immBlock, 0x05: immNone, 0x0b: immEnd, // block, loop, if, else, end
+	0x02: immBlock, 0x03: immLoop, 0x04: immIf, 0x05: immElse, 0x0b: immEnd, // block, loop, if, else, end
 	0x0c: immNumber, 0x0d: immNumber, 0x0e: immBranches, 0x0f: immNone, // br, br_if, br_table, return
 	0x10: immCall, 0x11: immIndirect,
 	0x1a: immNone, 0x1b: immNone, 0x1c: immTypes, // drop, select
