@@ -109,14 +109,17 @@ func TestSlowHost(t *testing.T) {
 }
 
 // slowTimer is a context whose deadline has passed and whose timer has not fired.
-type slowTimer struct{ context.Context }
+type slowTimer struct {
+	context.Context
+	end time.Time
+}
 
-func (slowTimer) Deadline() (time.Time, bool) { return time.Unix(1, 0), true }
+func (s slowTimer) Deadline() (time.Time, bool) { return s.end, true }
 
 // TestDeadlineBeforeTimer: the deadline counts, not the timer that tells of it.
 func TestDeadlineBeforeTimer(t *testing.T) {
 	i := load(t, newRuntime(t, Config{}), hook(forever()).bytes(), plugin.Options{Limits: plugin.Limits{Call: patience}})
-	_, err := i.Call(slowTimer{context.Background()}, "event", nil)
+	_, err := i.Call(slowTimer{context.Background(), time.Now()}, "event", nil)
 	if !errors.Is(err, pluginapi.ErrPluginLimit) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the caller's deadline passed") {
 		t.Fatal(err)
 	}
