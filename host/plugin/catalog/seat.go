@@ -22,12 +22,13 @@ type Handle struct {
 	gone  atomic.Pointer[error] // why there is no version; read when now is nil
 	close func(context.Context) error
 
-	mu   sync.Mutex
-	past plugin.Stats // of the versions that have ended
+	mu     sync.Mutex
+	past   plugin.Stats         // of the versions that have ended
+	ending map[*loaded]struct{} // they are no longer entered
 }
 
 func newHandle(name string, u Use, close func(context.Context) error) *Handle {
-	h := &Handle{name: name, use: u, close: close}
+	h := &Handle{name: name, use: u, close: close, ending: map[*loaded]struct{}{}}
 	h.empty(fmt.Errorf("%w: %s: it is not active on this node yet", pluginapi.ErrPluginNotFound, name))
 	return h
 }
@@ -94,6 +95,10 @@ func (h *Handle) Stats() plugin.Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	sum := h.past
+	for l := range h.ending {
+		sum = added(l.inst.Stats(), sum)
+	}
+	sum.Guests, sum.Memory, sum.Mode = 0, 0, ""
 	if l := h.now.Load(); l != nil {
 		sum = added(sum, l.inst.Stats())
 	}
@@ -118,17 +123,18 @@ func (h *Handle) Close(ctx context.Context) error { return h.close(ctx) }
 func (h *Handle) swap(l *loaded) (old *loaded) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	old = h.now.Swap(l)
+	if old = h.now.Swap(l); old != nil {
+		h.ending[old] = struct{}{}
+	}
 	return old
 }
 
-// remember keeps what a version has counted that has ended.
-func (h *Handle) remember(s plugin.Stats) {
+// ended keeps what a version has counted that was swapped out and has ended.
+func (h *Handle) ended(l *loaded) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s.Guests, s.Memory = 0, 0
-	h.past = added(h.past, s)
-	h.past.Mode = ""
+	h.past = added(l.inst.Stats(), h.past)
+	delete(h.ending, l)
 }
 
 // loaded is one version of a plugin, loaded for one use.
@@ -156,9 +162,8 @@ func (l *loaded) enter() bool {
 }
 
 func (l *loaded) leave() {
-	if l.refs.Add(-1) == draining {
-		// Between two who see it drained, one has come and gone in vain.
-		l.refs.Add(draining)
+	// Another one may come, in vain, between the two: then it is the last.
+	if l.refs.Add(-1) == draining && l.refs.CompareAndSwap(draining, 2*draining) {
 		close(l.idle)
 	}
 }

@@ -59,7 +59,7 @@ func TestSwapsUnderLoad(t *testing.T) {
 			if in := old.inst.(*fakeInstance); !in.closed.Load() || in.inside.Load() != 0 {
 				late.Add(1)
 			}
-			h.remember(old.inst.Stats())
+			h.ended(old)
 		})
 		for i%10 == 0 && calls.Load() == before && ctx.Err() == nil && !t.Failed() { // so that there is load on many of them
 			select {
