@@ -15,7 +15,7 @@ const (
 	MaxPlugins  = 128       // of a platform
 	MaxVersion  = 128       // bytes of a version's text
 	MaxReason   = 512       // bytes of a reason
-	MaxPackage  = 256 << 20 // bytes of a package
+	MaxPackage  = 257 << 20 // bytes of a package: a file of 256 MiB, and what is around it
 	maxVersions = 4
 	maxGarbage  = 64
 	maxRecord   = 64 << 10
