@@ -19,17 +19,20 @@ type Fault struct {
 	Text string // what is wrong, and how to mend it
 }
 
+// Where is the file and the line: "plugin.yaml:3".
+func (f Fault) Where() string {
+	if f.Line == 0 {
+		return FileName
+	}
+	return fmt.Sprintf("%s:%d", FileName, f.Line)
+}
+
 // Error is the fault in one line.
 func (f Fault) Error() string {
-	var b strings.Builder
-	b.WriteString(FileName)
-	if f.Line > 0 {
-		fmt.Fprintf(&b, ":%d", f.Line)
+	if f.Key == "" {
+		return f.Where() + ": " + f.Text
 	}
-	if f.Key != "" {
-		b.WriteString(": " + f.Key)
-	}
-	return b.String() + ": " + f.Text
+	return f.Where() + ": " + f.Key + ": " + f.Text
 }
 
 // Unwrap makes every fault an [pluginapi.ErrInvalid].

@@ -188,7 +188,7 @@ func (c checker) words(digest string) {
 		c.fault("abi", "%d is not known to this gchost, which speaks %d: build the plugin for ABI %d, or install another gchost", m.ABI, wire.Version, wire.Version)
 	}
 	if m.File != "" && !isFile(m.File) {
-		c.fault("file", "%.80q is no name of a file beside %s: give 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or a digit", m.File, FileName)
+		c.fault("file", "%.80q is no name of a file beside %s: give 1 to 100 of A-Z a-z 0-9 . _ -, the first a letter or a digit", m.File, FileName)
 	}
 	if len(m.Description) > 1000 {
 		c.fault("description", "has %d bytes: the most is 1000", len(m.Description))
@@ -244,6 +244,6 @@ func isVersion(v string) bool {
 }
 
 func isFile(name string) bool {
-	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`).MatchString(name) && !strings.HasSuffix(name, ".") &&
+	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`).MatchString(name) && !strings.HasSuffix(name, ".") &&
 		!strings.EqualFold(name, FileName) && !strings.EqualFold(name, SignatureName)
 }
