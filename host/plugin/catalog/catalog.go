@@ -36,6 +36,7 @@ type Catalog struct {
 	handles map[string]map[string]*Handle // plugin -> app
 	workers map[string]*worker
 	begun   bool
+	swept   bool // what earlier lives left behind is gone
 	over    bool
 	life    context.Context // of the workers
 	working sync.WaitGroup

@@ -6,14 +6,17 @@ import (
 	"sync/atomic"
 
 	"github.com/ozanturksever/go-cluster/host/plugin"
+	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
 
 // fakeInstance answers with its version.
 type fakeInstance struct {
-	version []byte
-	hold    chan struct{} // calls wait for it; nil: they do not
-	begun   chan struct{}
-	fails   atomic.Pointer[error]
+	version     []byte
+	app, config string
+	description []byte
+	hold        chan struct{} // calls wait for it; nil: they do not
+	begun       chan struct{}
+	fails       atomic.Pointer[error]
 
 	calls, inside atomic.Int64
 	closed        atomic.Bool
@@ -29,6 +32,9 @@ func (f *fakeInstance) Call(ctx context.Context, op string, in []byte) ([]byte, 
 	if f.closed.Load() {
 		return nil, errClosed
 	}
+	if op == wire.OpDescribe {
+		return f.description, nil
+	}
 	f.calls.Add(1)
 	if f.hold != nil {
 		f.begun <- struct{}{}
@@ -39,6 +45,9 @@ func (f *fakeInstance) Call(ctx context.Context, op string, in []byte) ([]byte, 
 	}
 	if f.closed.Load() && f.hold == nil {
 		return nil, errClosed
+	}
+	if op == "config" {
+		return []byte(f.config), nil
 	}
 	return f.version, nil
 }

@@ -22,13 +22,13 @@ type Handle struct {
 	gone  atomic.Pointer[error] // why there is no version; read when now is nil
 	close func(context.Context) error
 
-	mu     sync.Mutex
-	past   plugin.Stats         // of the versions that have ended
-	ending map[*loaded]struct{} // they are no longer entered
+	mu    sync.Mutex
+	past  plugin.Stats         // of the versions that have ended
+	loads map[*loaded]struct{} // the present one, those that wait, those that end
 }
 
 func newHandle(name string, u Use, close func(context.Context) error) *Handle {
-	h := &Handle{name: name, use: u, close: close, ending: map[*loaded]struct{}{}}
+	h := &Handle{name: name, use: u, close: close, loads: map[*loaded]struct{}{}}
 	h.empty(fmt.Errorf("%w: %s: it is not active on this node yet", pluginapi.ErrPluginNotFound, name))
 	return h
 }
@@ -95,46 +95,49 @@ func (h *Handle) Stats() plugin.Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	sum := h.past
-	for l := range h.ending {
-		sum = added(l.inst.Stats(), sum)
-	}
-	sum.Guests, sum.Memory, sum.Mode = 0, 0, ""
-	if l := h.now.Load(); l != nil {
-		sum = added(sum, l.inst.Stats())
+	now := h.now.Load()
+	for l := range h.loads {
+		s := l.inst.Stats()
+		sum = added(sum, s)
+		if l == now {
+			sum.Guests, sum.Memory, sum.Mode = s.Guests, s.Memory, s.Mode
+		}
 	}
 	return sum
 }
 
-// added counts the calls of both; what lives is of the second.
-func added(past, now plugin.Stats) plugin.Stats {
-	now.Calls += past.Calls
-	now.Errors += past.Errors
-	now.Crashes += past.Crashes
-	now.Limits += past.Limits
-	now.Restarts += past.Restarts
-	return now
+// added adds what s has counted; what lives stays that of sum.
+func added(sum, s plugin.Stats) plugin.Stats {
+	sum.Calls += s.Calls
+	sum.Errors += s.Errors
+	sum.Crashes += s.Crashes
+	sum.Limits += s.Limits
+	sum.Restarts += s.Restarts
+	return sum
 }
 
 // Close ends this use of the plugin, not the plugin.
 func (h *Handle) Close(ctx context.Context) error { return h.close(ctx) }
 
-// swap puts a version in the place of the present one, nil for none, and returns
-// that: nobody enters it any more, but calls may still run on it.
-func (h *Handle) swap(l *loaded) (old *loaded) {
+// add makes a version known that was loaded for this handle.
+func (h *Handle) add(inst plugin.Instance, m *meter) *loaded {
+	l := newLoaded(inst, m)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if old = h.now.Swap(l); old != nil {
-		h.ending[old] = struct{}{}
-	}
-	return old
+	h.loads[l] = struct{}{}
+	return l
 }
 
-// ended keeps what a version has counted that was swapped out and has ended.
+// swap puts a version in the place of the present one, nil for none, and returns
+// that: calls may still run on it.
+func (h *Handle) swap(l *loaded) (old *loaded) { return h.now.Swap(l) }
+
+// ended keeps what a version has counted that has ended.
 func (h *Handle) ended(l *loaded) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.past = added(l.inst.Stats(), h.past)
-	delete(h.ending, l)
+	h.past = added(h.past, l.inst.Stats())
+	delete(h.loads, l)
 }
 
 // loaded is one version of a plugin, loaded for one use.

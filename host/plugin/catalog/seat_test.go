@@ -17,9 +17,9 @@ import (
 // fails, none reaches a version that was closed, each version is closed, and
 // none while a call runs on it.
 func TestSwapsUnderLoad(t *testing.T) {
-	const upgrades, callers = 1000, 8
+	const upgrades, callers = 1000, 4
 	h := newHandle("greet", Use{}, nil)
-	next := func(i int) *loaded { return newLoaded(newFakeInstance(fmt.Sprint(i)), &meter{}) }
+	next := func(i int) *loaded { return h.add(newFakeInstance(fmt.Sprint(i)), &meter{}) }
 	h.swap(next(0))
 	ctx, stop := context.WithCancel(t.Context())
 	var calls, late atomic.Int64
@@ -45,6 +45,9 @@ func TestSwapsUnderLoad(t *testing.T) {
 					return
 				}
 				calls.Add(1)
+				if n := calls.Load(); n%64 == 0 { // the upgrades need the cores too
+					<-time.After(50 * time.Microsecond)
+				}
 			}
 		})
 	}

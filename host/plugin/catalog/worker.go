@@ -241,7 +241,7 @@ func (w *worker) load(ctx context.Context, h *held) error {
 			return unfit(err)
 		}
 		w.mu.Lock()
-		h.live[u] = newLoaded(inst, h.meter)
+		h.live[u] = u.add(inst, h.meter)
 		w.mu.Unlock()
 	}
 	return nil
