@@ -433,11 +433,11 @@ func TestUses(t *testing.T) {
 	if config(web) != `{"to":"web"}` {
 		t.Error(config(web))
 	}
-	alive := n.runtime.alive()
+	p.eventually("the new version has ended", func() bool { return n.runtime.alive() == 3 })
 	if err := db.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	p.eventually("what db had has ended", func() bool { return n.runtime.alive() == alive-1 })
+	p.eventually("what db had has ended", func() bool { return n.runtime.alive() == 2 })
 	if _, err := db.Call(t.Context(), "event", nil); !errors.Is(err, pluginapi.ErrPluginNotFound) {
 		t.Error(err)
 	}
