@@ -577,3 +577,14 @@ func TestUnanswered(t *testing.T) {
 	must(n.SetEnabled(t.Context(), "greet", true))(t)
 	p.everywhere("greet", "1.0.0")
 }
+
+// TestOldRecordsComeLate: a worker that was told of a record is not told out of
+// it by an older one.
+func TestOldRecordsComeLate(t *testing.T) {
+	w := newWorker(New(Config{}), "greet")
+	w.want(7, plan.Plugin{Serial: 7})
+	w.want(6, plan.Plugin{Serial: 6})
+	if got := w.wanted().Serial; got != 7 {
+		t.Errorf("it wants what record %d says", got)
+	}
+}

@@ -109,7 +109,7 @@ func (c *Catalog) takePlugin(rec bus.Record) {
 	known := c.workers[p.Name] != nil
 	c.mu.Unlock()
 	if p.Installed() || known {
-		c.worker(p.Name).want(p)
+		c.worker(p.Name).want(rec.Seq, p)
 	}
 	token(c.look)
 }

@@ -23,6 +23,7 @@ type worker struct {
 
 	mu     sync.Mutex
 	shared plan.Plugin  // the platform's wish
+	seq    uint64       // of its record
 	local  *plan.Plugin // that of the local folder, which goes first
 	held   []*held
 	active string // digest
@@ -55,10 +56,13 @@ func (w *worker) nudge() {
 	}
 }
 
-// want tells the worker what the platform wants.
-func (w *worker) want(p plan.Plugin) {
+// want tells the worker what the platform wants. Records come from the watch and
+// from whoever has written one: an older one may come later.
+func (w *worker) want(seq uint64, p plan.Plugin) {
 	w.mu.Lock()
-	w.shared = p
+	if seq > w.seq {
+		w.seq, w.shared = seq, p
+	}
 	w.mu.Unlock()
 	w.nudge()
 }
