@@ -63,7 +63,7 @@ func (s Set) AllowsName(kind Kind, name string) bool {
 }
 
 func (s Set) some(kind Kind, is func(Capability) bool) bool {
-	return slices.ContainsFunc(s, func(c Capability) bool { return c.kind == kind && is(c) })
+	return kind != "" && slices.ContainsFunc(s, func(c Capability) bool { return c.kind == kind && is(c) })
 }
 
 func (t webTarget) coversHost(host string) bool {

@@ -128,10 +128,10 @@ func checkHost(host string, wild bool) (string, error) {
 		}
 		return a.Unmap().String(), nil
 	}
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if wild && host == all {
 		return host, nil
 	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	name := host
 	if wild {
 		name = strings.TrimPrefix(host, "*.")
@@ -253,6 +253,15 @@ func defaultPort(scheme string) uint16 {
 
 // URL puts the target together.
 func (t Target) URL() string {
+	text := t.Place()
+	if t.Query != "" {
+		text += "?" + t.Query
+	}
+	return text
+}
+
+// Place is the URL without its query, which may hold what nobody is to read.
+func (t Target) Place() string {
 	host := t.Host
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
@@ -260,9 +269,5 @@ func (t Target) URL() string {
 	if t.Port != defaultPort(t.Scheme) {
 		host += ":" + strconv.Itoa(int(t.Port))
 	}
-	text := t.Scheme + "://" + host + t.Path
-	if t.Query != "" {
-		text += "?" + t.Query
-	}
-	return text
+	return t.Scheme + "://" + host + t.Path
 }

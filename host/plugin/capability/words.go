@@ -47,8 +47,10 @@ func checkKey(key string) error {
 	if err := checkParts(key, keyBytes); err != nil {
 		return err
 	}
-	if strings.Contains(key, "//") || strings.HasPrefix(key, "/") {
-		return fault("%q has an empty part between slashes", key)
+	for _, trick := range []string{"//", "/.", "./"} {
+		if strings.Contains(key, trick) || strings.HasPrefix(key, "/") {
+			return fault("%q has a slash beside another one or a dot, or at its begin", key)
+		}
 	}
 	return nil
 }
