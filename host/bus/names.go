@@ -17,6 +17,8 @@ import (
 //	gc.<platform>.o.role.<role>     who holds a role (controller)
 //	gc.<platform>.o.node.<node>     labels, cordon, address, apps of a node
 //	gc.<platform>.o.members         the table of members
+//	gc.<platform>.o.plugin.<plugin>   what is wanted of a plugin
+//	gc.<platform>.o.pluginat.<node>   what a node has of the plugins
 //	gc.<platform>.ws.> and .wo.>    what the two streams publish again for watchers
 //	gc.<platform>.hint.<kind>       look at once; never a proof
 //	gc.<platform>.digest            the controller's word once in a while
@@ -64,7 +66,8 @@ func (n Names) Records() RecordsConfig {
 	return RecordsConfig{Stream: "gc_records_" + n.platform, Subject: n.root() + "o", Republish: n.root() + "wo"}
 }
 
-// Blobs is the name of the platform's object store bucket.
+// Blobs is the name of the platform's object store bucket. It holds the packages
+// of plugins, as plugin.<upload>.
 func (n Names) Blobs() string { return "gc_blobs_" + n.platform }
 
 // Hint is the subject of a hint of one kind; "*" names all kinds.
