@@ -267,5 +267,5 @@ func TestPluginOptions(t *testing.T) {
 	_, err := cluster.NewPlatform("p", "n1", "nats://127.0.0.1:1", cluster.WithPlugins(cluster.PluginsConfig{
 		Trust: []string{"SAAAA"}, Grants: map[string][]string{"a.b": nil, "greet": {"everything"}},
 	}))
-	wantErr(t, err, cluster.ErrInvalid, "plugins need a data directory", "plugins.trust", "plugins.grants", "plugins.grants.greet")
+	wantErr(t, err, cluster.ErrInvalid, "plugins need a data directory", "plugins.trust", "plugins.grants", "plugins.grants, for greet")
 }

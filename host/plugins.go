@@ -47,7 +47,7 @@ func (p *Plugins) check(dataDir string) (faults []error) {
 			faults = append(faults, fmt.Errorf("plugins.grants: %w", err))
 		}
 		if _, err := capability.ParseSet(texts); err != nil {
-			faults = append(faults, fmt.Errorf("plugins.grants.%s: %w", name, err))
+			faults = append(faults, fmt.Errorf("plugins.grants, for %s: %w", name, err))
 		}
 	}
 	return faults

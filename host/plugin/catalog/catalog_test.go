@@ -249,7 +249,7 @@ func TestRefusedAtInstall(t *testing.T) {
 		"another key":   {other, pluginapi.ErrUnauthorized, "plugins.trust"},
 		"half":          {half, pluginapi.ErrInvalid, ""},
 		"changed":       {changed, pluginapi.ErrUnauthorized, ""},
-		"asks for more": {p.pack("greet", "1.1.0", "ok", asks("capabilities: [\"kv.read:secrets/\"]")), pluginapi.ErrNotGranted, "plugins.grants.greet"},
+		"asks for more": {p.pack("greet", "1.1.0", "ok", asks("capabilities: [\"kv.read:secrets/\"]")), pluginapi.ErrNotGranted, "plugins.grants, for the plugin greet"},
 		"traps":         {p.pack("greet", "1.1.0", "traps"), pluginapi.ErrPluginCrashed, "greet 1.1.0"},
 		"lies":          {p.pack("greet", "1.1.0", "lies"), pluginapi.ErrInvalid, "plugin.yaml"},
 		"another binary": {p.pack("greet", "1.1.0", "ok", func(s string) string {

@@ -34,7 +34,7 @@ func (c *Catalog) vet(name string, v plan.Version, p opened) error {
 		return fmt.Errorf("node %s: %w", c.cfg.Node, err)
 	}
 	if missing := m.Missing(c.cfg.Grants[name]); len(missing) > 0 {
-		return fmt.Errorf("%w: plugin %s asks for %s, which node %s does not grant: add it to plugins.grants.%s in the configuration of every host, or leave the plugin out",
+		return fmt.Errorf("%w: plugin %s asks for %s, which node %s does not grant: add it to plugins.grants, for the plugin %s, in the configuration of every host, or leave the plugin out",
 			pluginapi.ErrNotGranted, m, strings.Join(missing.Strings(), ", "), c.cfg.Node, name)
 	}
 	return nil
