@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ozanturksever/go-cluster/host/bus"
 	"github.com/ozanturksever/go-cluster/host/plugin/capability"
 	"github.com/ozanturksever/go-cluster/host/plugin/catalog/plan"
 	"github.com/ozanturksever/go-cluster/host/plugin/manifest"
@@ -213,6 +214,26 @@ func TestTwoAtOnce(t *testing.T) {
 	}
 	if a != nil || !errors.Is(b, pluginapi.ErrConflict) || !strings.Contains(b.Error(), "rollback greet") {
 		t.Errorf("%v, %v", a, b)
+	}
+	// One of them begins while the other one stores its package.
+	must(p.nodes["n1"].Rollback(t.Context(), "greet"))(t)
+	second := p.pack("greet", "1.4.0", "ok")
+	begun := sync.OnceFunc(func() {
+		must(p.nodes["n2"].edit(t.Context(), "greet", func(r plan.Plugin) (plan.Plugin, error) {
+			v := r.Versions[0]
+			v.Version, v.Digest, v.Blob = "1.5.0", strings.Repeat("a", 64), plan.BlobPrefix+"other"
+			return r.Upgrade("greet", v)
+		}))(t)
+	})
+	p.blobs.put = func() { p.blobs.mu.Unlock(); begun(); p.blobs.mu.Lock() }
+	if _, err := p.nodes["n1"].InstallFile(t.Context(), second, true); !errors.Is(err, pluginapi.ErrConflict) {
+		t.Error(err)
+	}
+	// Nobody is the controller: whatever the nodes see, they decide nothing.
+	before := p.record("greet")
+	<-time.After(20 * p.nodes["n1"].timing.Tick)
+	if now := p.record("greet"); now.Rollout == nil || now.Key() != before.Key() {
+		t.Errorf("somebody has decided: %s", now.Encode())
 	}
 	p.eventually("what was refused is not stored", func() bool { return len(p.blobs.names()) == 2 })
 }
@@ -501,7 +522,7 @@ func TestUploads(t *testing.T) {
 		t.Error(err)
 	}
 	half := len(data) / 2
-	if err := n.Piece(t.Context(), id, 1, data); !errors.Is(err, pluginapi.ErrInvalid) {
+	if err := n.Piece(t.Context(), id, 1, data[1:2]); !errors.Is(err, pluginapi.ErrInvalid) {
 		t.Errorf("a gap: %v", err)
 	}
 	for _, at := range [][2]int{{0, half}, {0, half}, {half, len(data)}} {
@@ -586,5 +607,88 @@ func TestOldRecordsComeLate(t *testing.T) {
 	w.want(6, plan.Plugin{Serial: 6})
 	if got := w.wanted().Serial; got != 7 {
 		t.Errorf("it wants what record %d says", got)
+	}
+}
+
+// TestRemovedWhileAway: a node that was away when a plugin was removed has
+// nothing of it when it is back.
+func TestRemovedWhileAway(t *testing.T) {
+	p := newPlatform(t, "n1", "n2")
+	n1, n2 := p.nodes["n1"], p.nodes["n2"]
+	must(n1.InstallFile(t.Context(), p.pack("greet", "1.0.0", "ok"), false))(t)
+	p.everywhere("greet", "1.0.0")
+	n2.kill()
+	must(n1.Remove(t.Context(), "greet"))(t)
+	n2 = p.start("n2")
+	p.eventually("nothing is left", func() bool {
+		nodes := n1.view.nodes(p.members(n1).Live)
+		return len(nodes) == 2 && len(nodes[1].Plugins) == 0 && nodes[1].Inc == 2
+	})
+	if left := n2.store.all(); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// TestTwoLives: a node whose later life has reported does not write over that.
+func TestTwoLives(t *testing.T) {
+	p := newPlatform(t, "n1")
+	n := p.nodes["n1"]
+	p.eventually("it has reported", func() bool { return len(n.view.nodes(p.members(n).Live)) == 1 })
+	later := plan.Report{Node: "n1", Inc: 9}
+	rec, _ := p.records.Get(t.Context(), keyReport+"n1")
+	must(p.records.CAS(t.Context(), keyReport+"n1", rec.Seq, later.Encode()))(t)
+	r := &reporter{c: n.Catalog}
+	if err := r.report(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rec, _ = p.records.Get(t.Context(), keyReport+"n1")
+	if got := must(plan.DecodeReport("n1", rec.Value))(t); got.Inc != 9 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestForeignRecord: a record that names the package of another plugin gives it
+// no other name, and so no other grants.
+func TestForeignRecord(t *testing.T) {
+	p := newPlatform(t, "n1")
+	n := p.nodes["n1"]
+	must(n.InstallFile(t.Context(), p.pack("greet", "1.0.0", "ok"), false))(t)
+	p.everywhere("greet", "1.0.0")
+	other := p.record("greet")
+	other.Name = "other"
+	must(p.records.CAS(t.Context(), keyPlugin+"other", 0, other.Encode()))(t)
+	p.eventually("it is refused", func() bool {
+		h := n.view.nodes(p.members(n).Live)[0].Has("other", other.Current)
+		return h.Stage == plan.Failed && strings.Contains(h.Reason, "is of plugin greet")
+	})
+	if n.runs("other") != "" {
+		t.Error("it runs")
+	}
+}
+
+// TestLocalFolderWaits: what is still being written is not loaded.
+func TestLocalFolderWaits(t *testing.T) {
+	p := newPlatform(t, "n1")
+	n := p.nodes["n1"]
+	n.cfg.Local = filepath.Dir(p.folder("mine", "1.0.0", "ok"))
+	l := &localFolder{c: n.Catalog, seen: map[string]string{}, done: map[string]string{}, names: map[string]string{}}
+	for look, want := range []int{0, 1, 1} {
+		if l.look(); len(l.names) != want {
+			t.Errorf("look %d: %v", look, l.names)
+		}
+	}
+}
+
+// TestOldLivesDoNotCount: what a node has said in an earlier life, or a node that
+// is gone, is not heard.
+func TestOldLivesDoNotCount(t *testing.T) {
+	v := newView()
+	for node, inc := range map[string]uint64{"n1": 3, "n2": 4, "n3": 5} {
+		if err := v.takeReport(bus.Record{Key: keyReport + node, Seq: inc, Value: plan.Report{Node: node, Inc: inc}.Encode()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := v.nodes(map[string]uint64{"n1": 3, "n2": 5}); len(got) != 1 || got[0].Node != "n1" {
+		t.Errorf("%+v", got)
 	}
 }

@@ -186,3 +186,26 @@ func BenchmarkHandleCall(b *testing.B) {
 		}
 	}
 }
+
+// TestInVain: who comes too late is sent away, however often, and ends nothing a
+// second time.
+func TestInVain(t *testing.T) {
+	l := newLoaded(newFakeInstance("1"), &meter{})
+	if !l.enter() {
+		t.Fatal("nobody may come in")
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- l.end(t.Context()) }()
+	for l.enter() { // until the end has begun
+		l.leave()
+	}
+	l.leave()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	for range 3 {
+		if l.enter() {
+			t.Error("one came in after the end")
+		}
+	}
+}

@@ -107,6 +107,7 @@ type blobs struct {
 	mu   sync.Mutex
 	all  map[string][]byte
 	down error
+	put  func() // called behind each Put
 }
 
 func (b *blobs) Put(_ context.Context, name string, r io.Reader) (string, int64, error) {
@@ -114,6 +115,9 @@ func (b *blobs) Put(_ context.Context, name string, r io.Reader) (string, int64,
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.all[name] = data
+	if b.put != nil {
+		defer b.put()
+	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:]), int64(len(data)), err
 }
