@@ -105,10 +105,11 @@ func (k pluginKeys) pack(t testing.TB, version, behaves string, size int) []byte
 	return out.Bytes()
 }
 
-// commandLine asks a platform with the login that a node has written for it.
+// commandLine asks a platform with the login that a node has written for it, and
+// that node first.
 type commandLine struct {
-	platform string
-	conn     *nats.Conn
+	platform, own string
+	conn          *nats.Conn
 }
 
 func newCommandLine(t testing.TB, platform, dataDir string) *control.Client {
@@ -125,15 +126,15 @@ func newCommandLine(t testing.TB, platform, dataDir string) *control.Client {
 	conn, err := nats.Connect(strings.Join(f.URLs, ","), nats.UserInfo(f.User, f.Password), nats.CustomInboxPrefix(f.InboxPrefix))
 	must(t, err)
 	t.Cleanup(conn.Close)
-	return control.NewClient(commandLine{platform, conn})
+	return control.NewClient(commandLine{platform, filepath.Base(dataDir), conn})
 }
 
 // Request implements control.Requester.
 func (c commandLine) Request(ctx context.Context, id, verb string, data []byte) ([]byte, error) {
-	subject := "gc." + c.platform + ".ctl.any." + verb
-	if id != "" {
-		subject = "gc." + c.platform + ".ctl.node." + id + "." + verb
+	if id == "" {
+		id = c.own
 	}
+	subject := "gc." + c.platform + ".ctl.node." + id + "." + verb
 	m, err := c.conn.RequestWithContext(ctx, subject, data)
 	if err != nil {
 		return nil, err

@@ -87,6 +87,14 @@ func (n *Node) openBlobs(ctx context.Context) (catalog.Blobs, error) {
 	return n.blobs.b, nil
 }
 
+func (n *Node) openPlugins(ctx context.Context) (catalog.Records, error) {
+	r, err := bus.OpenRecords(ctx, n.Bus(), n.replicated(n.names.Plugins()))
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
 // newCatalog makes the node's part of the plugins; nil when it has none.
 func (n *Node) newCatalog() *catalog.Catalog {
 	p := n.cfg.Plugins
@@ -95,7 +103,7 @@ func (n *Node) newCatalog() *catalog.Catalog {
 	}
 	return catalog.New(catalog.Config{
 		Platform: n.cfg.Platform, Node: n.cfg.Node, Dir: filepath.Join(n.cfg.DataDir, "plugins"),
-		Records: func() catalog.Records { return n.records }, Blobs: n.openBlobs,
+		Records: n.openPlugins, Blobs: n.openBlobs,
 		Members: n.pluginMembers, Changes: n.Changes,
 		Runtimes: p.Runtimes, Trust: manifest.Trust{Keys: p.Trust, AllowUnsigned: p.Unsigned}, Grants: p.grants(), Host: p.Host,
 		Local: p.Local, Rules: p.Rules, Logger: n.log, OnEvent: n.auditPlugin,

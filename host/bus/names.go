@@ -17,8 +17,6 @@ import (
 //	gc.<platform>.o.role.<role>     who holds a role (controller)
 //	gc.<platform>.o.node.<node>     labels, cordon, address, apps of a node
 //	gc.<platform>.o.members         the table of members
-//	gc.<platform>.o.plugin.<plugin>   what is wanted of a plugin
-//	gc.<platform>.o.pluginat.<node>   what a node has of the plugins
 //	gc.<platform>.ws.> and .wo.>    what the two streams publish again for watchers
 //	gc.<platform>.hint.<kind>       look at once; never a proof
 //	gc.<platform>.digest            the controller's word once in a while
@@ -27,6 +25,9 @@ import (
 //	gc.<platform>.l.app.<app>.<lock>       who holds a lock of an app      stream gc_locks_<platform>
 //	gc.<platform>.l.platform.<lock>        who holds a lock of the platform
 //	gc.<platform>.wl.>                     what that stream publishes again
+//	gc.<platform>.p.plugin.<plugin>        what is wanted of a plugin      stream gc_plugins_<platform>
+//	gc.<platform>.p.at.<node>              what a node has of the plugins
+//	gc.<platform>.wp.>                     what that stream publishes again
 //	gc.<platform>.audit.<category>.<action>   audit entries            stream gc_audit_<platform>
 //	gc.<platform>.e.<live|kept>.<source>.<subject>   events of the platform; source is an app, or "-"
 //	gc.<platform>.dead.<consumer>.<source>.<subject>   events of the platform that a consumer could not handle
@@ -87,6 +88,12 @@ func (n Names) ControlNode(node, verb string) string {
 // Locks describes the stream of lock records.
 func (n Names) Locks() RecordsConfig {
 	return RecordsConfig{Stream: "gc_locks_" + n.platform, Subject: n.root() + "l", Republish: n.root() + "wl"}
+}
+
+// Plugins describes the stream of records of plugins. They have one of their own,
+// so that whoever follows the records that leases hang on does not hear of them.
+func (n Names) Plugins() RecordsConfig {
+	return RecordsConfig{Stream: "gc_plugins_" + n.platform, Subject: n.root() + "p", Republish: n.root() + "wp"}
 }
 
 // AppLock is the key, in [Names.Locks], of a lock of an app.

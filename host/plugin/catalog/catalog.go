@@ -182,8 +182,9 @@ func (c *Catalog) worker(name string) *worker {
 	if w == nil {
 		w = newWorker(c, name)
 		c.workers[name] = w
-		life := c.life
-		c.working.Go(func() { w.run(life) })
+		if life := c.life; !c.over { // else there is nothing to be done any more
+			c.working.Go(func() { w.run(life) })
+		}
 	}
 	return w
 }

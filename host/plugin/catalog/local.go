@@ -37,7 +37,7 @@ func (c *Catalog) localLoop(ctx context.Context, read <-chan struct{}) {
 	case <-ctx.Done():
 		return
 	}
-	l := &localFolder{c: c, seen: map[string]string{}, done: map[string]string{}, names: map[string]string{}}
+	l := newLocalFolder(c, c.cfg.Local)
 	tick := time.NewTicker(c.timing.Local)
 	defer tick.Stop()
 	for {
@@ -54,6 +54,7 @@ func (c *Catalog) localLoop(ctx context.Context, read <-chan struct{}) {
 // in it.
 type localFolder struct {
 	c      *Catalog
+	path   string
 	seen   map[string]string // marks at the last look
 	done   map[string]string // marks at which it was loaded, or refused
 	names  map[string]string // plugin that it is
@@ -61,8 +62,12 @@ type localFolder struct {
 	gone   bool
 }
 
+func newLocalFolder(c *Catalog, path string) *localFolder {
+	return &localFolder{c: c, path: path, seen: map[string]string{}, done: map[string]string{}, names: map[string]string{}}
+}
+
 func (l *localFolder) look() {
-	entries, err := os.ReadDir(l.c.cfg.Local)
+	entries, err := os.ReadDir(l.path)
 	if err != nil {
 		if !l.gone {
 			l.c.log.Error("read plugins.dir", "err", err)
@@ -74,7 +79,7 @@ func (l *localFolder) look() {
 	now := map[string]string{}
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), ".") {
-			now[e.Name()] = marks(filepath.Join(l.c.cfg.Local, e.Name()))
+			now[e.Name()] = marks(filepath.Join(l.path, e.Name()))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(now)) {
@@ -126,7 +131,7 @@ func marks(path string) string {
 
 // load packs a plugin, as if it was going to be installed, and wants it.
 func (l *localFolder) load(name string) error {
-	p, err := manifest.Open(filepath.Join(l.c.cfg.Local, name))
+	p, err := manifest.Open(filepath.Join(l.path, name))
 	if err != nil {
 		return err
 	}

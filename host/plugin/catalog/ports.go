@@ -41,8 +41,8 @@ type Config struct {
 	Dir            string // folder of the catalog's own, on this node
 
 	// Records and Blobs are asked for when Run begins, and when a package is read
-	// or written.
-	Records func() Records
+	// or written. They try until ctx ends.
+	Records func(context.Context) (Records, error)
 	Blobs   func(context.Context) (Blobs, error)
 	Members func() Members
 	// Changes returns a channel that gets a value when what Members says may have
@@ -96,6 +96,6 @@ func (t Timing) withDefaults() Timing {
 
 // The keys of the records.
 const (
-	keyPlugin = "plugin."   // + name: what is wanted
-	keyReport = "pluginat." // + node: what it has
+	keyPlugin = "plugin." // + name: what is wanted
+	keyReport = "at."     // + node: what it has
 )

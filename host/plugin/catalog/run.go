@@ -37,7 +37,15 @@ func (c *Catalog) Run(ctx context.Context) error {
 	if again {
 		return errTwice
 	}
-	c.store, c.records, c.uploads = store, c.cfg.Records(), newUploads(store.tmp(), c.timing.Idle)
+	records, err := c.cfg.Records(ctx)
+	if err != nil {
+		c.end()
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("open records of plugins: %w", err)
+	}
+	c.store, c.records, c.uploads = store, records, newUploads(store.tmp(), c.timing.Idle)
 	close(c.ready)
 	read := make(chan struct{}) // all that is wanted is known
 	var parts sync.WaitGroup
@@ -49,16 +57,17 @@ func (c *Catalog) Run(ctx context.Context) error {
 	parts.Go(func() { c.localLoop(ctx, read) })
 	parts.Go(func() { c.uploads.run(ctx) })
 	parts.Wait()
+	c.end()
+	return errors.Join(errs...)
+}
+
+// end waits until all that was loaded has ended, and tells those who hold a handle
+// that no version comes any more.
+func (c *Catalog) end() {
 	c.mu.Lock()
 	c.over = true
 	c.mu.Unlock()
 	c.working.Wait()
-	c.shut()
-	return errors.Join(errs...)
-}
-
-// shut tells those who hold a handle that no version comes any more.
-func (c *Catalog) shut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, uses := range c.handles {
