@@ -200,6 +200,20 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// Reading and writing are two capabilities: who has one has not the other.
+func TestReadIsNotWrite(t *testing.T) {
+	w := &world{}
+	for granted, names := range map[string][]string{"kv.read:*": {"put", "delete"}, "kv.write:*": {"get", "keys"}} {
+		for _, name := range names {
+			op, in := request(name)
+			h := New(set(t, granted), set(t, granted), w.services())
+			if _, err := h.Call(t.Context(), op, in); !errors.Is(err, pluginapi.ErrNotGranted) || len(w.reached) > 0 {
+				t.Errorf("%s: %s: %v, reached %q", granted, name, err, w.reached)
+			}
+		}
+	}
+}
+
 // Requests that try to get around what is granted reach nothing.
 func TestAttacks(t *testing.T) {
 	all := set(t, "kv.read:app.", "kv.write:app.", "kv.read:a/", "publish:app.*", "rpc:app/get", "http:GET,POST api.example.com/v1/", "exec:restart", "secret:token", "random", "clock")

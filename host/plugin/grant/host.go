@@ -116,17 +116,19 @@ func (h *Host) answer(ctx context.Context, op string, in []byte) ([]byte, error)
 }
 
 // allow asks both sets. The error says which of them does not allow it.
-func (h *Host) allow(offered bool, what string, by func(capability.Set) bool) error {
+func (h *Host) allow(offered bool, what func() string, by func(capability.Set) bool) error {
 	switch {
 	case !by(h.asked):
-		return fmt.Errorf("%w: the plugin's manifest does not ask for %s", pluginapi.ErrNotGranted, what)
+		return fmt.Errorf("%w: the plugin's manifest does not ask for %s", pluginapi.ErrNotGranted, what())
 	case !by(h.granted):
-		return fmt.Errorf("%w: the operator has not granted %s", pluginapi.ErrNotGranted, what)
+		return fmt.Errorf("%w: the operator has not granted %s", pluginapi.ErrNotGranted, what())
 	case !offered:
-		return fmt.Errorf("%w: this node does not offer %s", pluginapi.ErrNotGranted, what)
+		return fmt.Errorf("%w: this node does not offer %s", pluginapi.ErrNotGranted, what())
 	}
 	return nil
 }
+
+func word(w string) func() string { return func() string { return w } }
 
 // within is ctx for a request with a timeout of its own, in milliseconds; 0 is
 // the rest of the plugin's deadline.
@@ -142,7 +144,7 @@ func within(ctx context.Context, ms int64) (context.Context, context.CancelFunc,
 }
 
 func (h *Host) clock() ([]byte, error) {
-	err := h.allow(h.services.Clock != nil, "clock", func(s capability.Set) bool { return s.Has(capability.Clock) })
+	err := h.allow(h.services.Clock != nil, word("clock"), func(s capability.Set) bool { return s.Has(capability.Clock) })
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +157,7 @@ func (h *Host) random(in []byte) ([]byte, error) {
 	if err := r.Decode(in); err != nil {
 		return nil, err
 	}
-	if err := h.allow(true, "random", func(s capability.Set) bool { return s.Has(capability.Random) }); err != nil {
+	if err := h.allow(true, word("random"), func(s capability.Set) bool { return s.Has(capability.Random) }); err != nil {
 		return nil, err
 	}
 	if r.Count < 1 || r.Count > maxRandom {

@@ -18,7 +18,7 @@ func (h *Host) kv(ctx context.Context, op string, in []byte) ([]byte, error) {
 	if op == wire.HostKVPut || op == wire.HostKVDelete {
 		kind = capability.KVWrite
 	}
-	what := fmt.Sprintf("%s:%.80q", kind, kv.Key)
+	what := func() string { return fmt.Sprintf("%s:%.80q", kind, kv.Key) }
 	err := h.allow(h.services.KV != nil, what, func(s capability.Set) bool {
 		if op == wire.HostKVKeys {
 			return s.AllowsKeys(kv.Key)
@@ -52,7 +52,7 @@ func (h *Host) publish(ctx context.Context, in []byte) ([]byte, error) {
 	if err := p.Decode(in); err != nil {
 		return nil, err
 	}
-	what := fmt.Sprintf("publish:%.80q", p.Subject)
+	what := func() string { return fmt.Sprintf("publish:%.80q", p.Subject) }
 	err := h.allow(h.services.Publisher != nil, what, func(s capability.Set) bool { return s.AllowsPublish(p.Subject) })
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (h *Host) call(ctx context.Context, in []byte) ([]byte, error) {
 	if err := c.Decode(in); err != nil {
 		return nil, err
 	}
-	what := fmt.Sprintf("rpc:%.63q/%.80q", c.App, c.Method)
+	what := func() string { return fmt.Sprintf("rpc:%.63q/%.80q", c.App, c.Method) }
 	err := h.allow(h.services.Caller != nil, what, func(s capability.Set) bool { return s.AllowsCall(c.App, c.Method) })
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (h *Host) http(ctx context.Context, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	what := fmt.Sprintf("http:%.10q %.200q", r.Method, target.Place())
+	what := func() string { return fmt.Sprintf("http:%.10q %.200q", r.Method, target.Place()) }
 	err = h.allow(h.services.Web != nil, what, func(s capability.Set) bool { return s.AllowsHTTP(r.Method, target) })
 	if err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func (h *Host) exec(ctx context.Context, in []byte) ([]byte, error) {
 	if err := r.Decode(in); err != nil {
 		return nil, err
 	}
-	what := fmt.Sprintf("exec:%.63q", r.Command)
+	what := func() string { return fmt.Sprintf("exec:%.63q", r.Command) }
 	err := h.allow(h.services.Commands != nil, what, func(s capability.Set) bool { return s.AllowsName(capability.Exec, r.Command) })
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (h *Host) secret(ctx context.Context, in []byte) ([]byte, error) {
 	if err := k.Decode(in); err != nil {
 		return nil, err
 	}
-	what := fmt.Sprintf("secret:%.63q", k.Key)
+	what := func() string { return fmt.Sprintf("secret:%.63q", k.Key) }
 	err := h.allow(h.services.Secrets != nil, what, func(s capability.Set) bool { return s.AllowsName(capability.Secret, k.Key) })
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -282,6 +283,9 @@ func TestHostilePackages(t *testing.T) {
 				err = p.Copy(io.Discard)
 			}
 			if !errors.Is(err, pluginapi.ErrInvalid) && !errors.Is(err, pluginapi.ErrUnauthorized) {
+				t.Errorf("got %v", err)
+			}
+			if kind := strings.Contains("a link, a hard link, a folder, a device, extended header", name); kind != strings.Contains(fmt.Sprint(err), "no plain file") {
 				t.Errorf("got %v", err)
 			}
 		})

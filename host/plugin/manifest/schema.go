@@ -14,15 +14,6 @@ import (
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
-// What a schema may cost: how many parts it has when every $ref is written out,
-// and how long a pattern is. Patterns are those of Go, whose time grows with the
-// text and not faster; a schema without recursion and of bounded size is checked
-// in bounded time.
-const (
-	maxSchemaParts = 2000
-	maxPattern     = 500
-)
-
 // CheckConfig says whether a config, a JSON object, is one for this plugin.
 // Nothing is filled in: see [Manifest.Config].
 //
@@ -82,12 +73,15 @@ func (m Manifest) checkValue(v any) error {
 	if err != nil {
 		return err
 	}
-	return broken(s.Validate(v))
+	if err := s.validate(v); err != nil {
+		return broken(err)
+	}
+	return nil
 }
 
 // compile checks what a schema may cost and compiles it. It never loads
 // anything.
-func compile(text json.RawMessage) (*jsonschema.Schema, error) {
+func compile(text json.RawMessage) (*checkedSchema, error) {
 	v, err := decodeJSON(text)
 	if err != nil {
 		return nil, err
@@ -108,7 +102,7 @@ func compile(text json.RawMessage) (*jsonschema.Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: it is no JSON schema: %s", pluginapi.ErrInvalid, shortOf(err))
 	}
-	return s, nil
+	return &checkedSchema{s, c}, nil
 }
 
 // noLoader refuses to load what a schema names.
@@ -119,69 +113,10 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("%.80q lies outside of the schema", url)
 }
 
-// cost counts the parts of a schema.
-type cost struct {
-	root  map[string]any
-	parts int
-}
-
-func (c *cost) of(v any, depth int) error {
-	if c.parts++; c.parts > maxSchemaParts {
-		return fault("it has more than %d parts when every $ref is written out", maxSchemaParts)
-	}
-	if depth > maxDepth {
-		return fault("it is more than %d levels deep, or a $ref leads back to itself", maxDepth)
-	}
-	switch v := v.(type) {
-	case []any:
-		for _, item := range v {
-			if err := c.of(item, depth+1); err != nil {
-				return err
-			}
-		}
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			if err := c.key(key, v[key], depth); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (c *cost) key(key string, v any, depth int) error {
-	text, isText := v.(string)
-	switch {
-	case isText && (key == "$id" || key == "id" || key == "$anchor" || strings.HasPrefix(key, "$dynamic") || strings.HasPrefix(key, "$recursive")):
-		return fault("%s is not allowed: give parts a name below $defs, and write $ref: \"#/$defs/NAME\"", key)
-	case isText && key == "$ref":
-		target, err := c.find(text)
-		if err != nil {
-			return err
-		}
-		return c.of(target, depth+1)
-	case isText && key == "pattern" && len(text) > maxPattern, key != "" && len(key) > maxPattern:
-		return fault("a pattern has more than %d bytes", maxPattern)
-	}
-	return c.of(v, depth+1)
-}
-
-// find returns what a reference within the schema names.
-func (c *cost) find(ref string) (any, error) {
-	for _, place := range []string{"$defs", "definitions"} {
-		if name, ok := strings.CutPrefix(ref, "#/"+place+"/"); ok && !strings.ContainsAny(name, "/~%") {
-			if defs, ok := c.root[place].(map[string]any); ok && defs[name] != nil {
-				return defs[name], nil
-			}
-		}
-	}
-	return nil, fault("$ref: %.80q names nothing: only \"#/$defs/NAME\" is allowed", ref)
-}
-
 // broken turns what the validator says into one error.
 func broken(err error) error {
-	if err == nil {
-		return nil
+	if errors.Is(err, pluginapi.ErrTooLarge) {
+		return err
 	}
 	return fmt.Errorf("%w: %s", pluginapi.ErrInvalid, shortOf(err))
 }
@@ -239,7 +174,7 @@ func (c checker) schema() {
 	}
 	v, err := decodeJSON(c.m.Default)
 	if err == nil {
-		err = s.Validate(v)
+		err = s.validate(v)
 	}
 	var invalid *jsonschema.ValidationError
 	if err != nil && !(errors.As(err, &invalid) && onlyMissing(invalid)) {

@@ -16,7 +16,7 @@ func finish(cmd *exec.Cmd) error {
 	for errors.Is(err, unix.EINTR) {
 		err = waitid(cmd.Process.Pid)
 	}
-	_ = killGroup(cmd.Process) // nothing left is what we want
+	killGroup(cmd.Process)
 	if waited := cmd.Wait(); waited != nil {
 		return waited
 	}

@@ -9,6 +9,6 @@ import "os/exec"
 // between, a new group could have it.
 func finish(cmd *exec.Cmd) error {
 	err := cmd.Wait()
-	_ = killGroup(cmd.Process) // nothing left is what we want
+	killGroup(cmd.Process)
 	return err
 }

@@ -3,7 +3,6 @@
 package command
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"syscall"
@@ -13,12 +12,8 @@ func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: t
 
 // killGroup kills all of a command's process group. Nobody may have waited for
 // the command yet: until then its number is nobody else's.
-func killGroup(p *os.Process) error {
-	err := syscall.Kill(-p.Pid, syscall.SIGKILL)
-	if errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.EPERM) { // only its dead leader is left
-		return os.ErrProcessDone
-	}
-	return err
+func killGroup(p *os.Process) {
+	_ = syscall.Kill(-p.Pid, syscall.SIGKILL) // nothing left is what we want
 }
 
 func codeOf(s *os.ProcessState) int64 {

@@ -89,7 +89,6 @@ func (d definition) run(ctx context.Context, args []string, stdin []byte) (wire.
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.WaitDelay = linger
 	ownGroup(cmd)
-	cmd.Cancel = func() error { return killGroup(cmd.Process) }
 	if err := cmd.Start(); err != nil {
 		return wire.ExecResult{}, fmt.Errorf("start command: %w", err)
 	}

@@ -13,8 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ozanturksever/go-cluster/host/plugin/capability"
+	"github.com/ozanturksever/go-cluster/host/plugin/grant"
 	"github.com/ozanturksever/go-cluster/pluginapi"
+	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
+
+var _ grant.Commands = (*Table)(nil)
 
 // sh is a command that runs a script of the operator's; a plugin's arguments are
 // $1 and up.
@@ -58,6 +63,33 @@ func TestRun(t *testing.T) {
 	}
 	if got, err := table(t, sh("kill -9 $$")).Run(soon(t), "c", nil, nil); err != nil || got.Code != 128+9 {
 		t.Errorf("killed: code %d, %v", got.Code, err)
+	}
+}
+
+// The whole way of a plugin's request: its bytes, what is granted, the command.
+func TestThroughGrant(t *testing.T) {
+	granted, err := capability.ParseSet([]string{"exec:c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := grant.New(granted, granted, grant.Services{Commands: table(t, sh(`printf "%s|" "$@"; cat`, `[a-z]*`))})
+	ask := func(r wire.ExecRequest) (got wire.ExecResult, err error) {
+		out, err := h.Call(soon(t), wire.HostExec, r.Append(nil))
+		if err == nil {
+			err = got.Decode(out)
+		}
+		return got, err
+	}
+	if got, err := ask(wire.ExecRequest{Command: "c", Args: []string{"a", ""}, Stdin: []byte("in")}); err != nil || string(got.Stdout) != "a||in" {
+		t.Errorf("%q, %v", got.Stdout, err)
+	}
+	for _, r := range []wire.ExecRequest{{Command: "d"}, {Command: "c", Args: []string{"-x"}}} {
+		if _, err := ask(r); !errors.Is(err, pluginapi.ErrNotGranted) {
+			t.Errorf("%v: %v", r, err)
+		}
+	}
+	if s := h.Stats(); s != (grant.Stats{Calls: 3, Refused: 2}) {
+		t.Errorf("counted %+v", s)
 	}
 }
 

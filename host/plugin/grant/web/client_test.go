@@ -84,6 +84,47 @@ func TestExchange(t *testing.T) {
 	}
 }
 
+// The whole way of a plugin's request: its bytes, what is granted, the exchange.
+func TestThroughGrant(t *testing.T) {
+	url, hits := server(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) })
+	place := strings.TrimPrefix(url, "http://")
+	c := client(t, Options{})
+	ask := func(asked, granted, path string) (wire.HTTPResponse, error) {
+		t.Helper()
+		a, err := capability.ParseSet([]string{asked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := capability.ParseSet([]string{granted})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := wire.HTTPRequest{Method: "GET", URL: url + path}
+		out, err := grant.New(a, g, grant.Services{Web: c}).Call(ctx(t), wire.HostHTTP, r.Append(nil))
+		var reply wire.HTTPResponse
+		if err == nil {
+			err = reply.Decode(out)
+		}
+		return reply, err
+	}
+	_, port, _ := net.SplitHostPort(place)
+	if got, err := ask("http:GET *:"+port, "http:GET "+place+"/a/", "/a/b"); err != nil || string(got.Body) != "/a/b" {
+		t.Errorf("%q, %v", got.Body, err)
+	}
+	for _, c := range [][3]string{
+		{"http:GET *:" + port, "http:GET " + place + "/a/", "/b"},
+		{"http:GET " + place, "http:GET *:" + port, "/a/b"}, // the plugin names the address, the operator does not
+		{"http:GET *:" + port, "http:GET *:" + port, "/a/b"},
+	} {
+		if _, err := ask(c[0], c[1], c[2]); !errors.Is(err, pluginapi.ErrNotGranted) {
+			t.Errorf("%q: %v", c, err)
+		}
+	}
+	if hits.Load() != 1 {
+		t.Errorf("%d exchanges have arrived, want 1", hits.Load())
+	}
+}
+
 // A redirect is told, not followed.
 func TestRedirect(t *testing.T) {
 	inside, hits := server(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "secret") })
