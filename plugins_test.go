@@ -235,6 +235,17 @@ func TestPluginsOnAllNodes(t *testing.T) {
 	})
 	_, err = ask.Plugin(ctx, "greet")
 	wantErr(t, err, cluster.ErrPluginNotFound)
+	eventually(t, "all of it is in the audit log", func() bool {
+		entries, err := late.Audit().Query(ctx, cluster.AuditFilter{Category: "plugin"})
+		if err != nil {
+			return false
+		}
+		var actions []string
+		for _, e := range entries {
+			actions = append(actions, e.Action)
+		}
+		return !slices.ContainsFunc([]string{"installed", "upgraded", "rollout_done", "rolled_back", "rollback_asked", "removed"}, func(a string) bool { return !slices.Contains(actions, a) })
+	})
 }
 
 // pluginVoters starts three nodes with servers of their own, and returns the

@@ -51,6 +51,12 @@ func TestUses(t *testing.T) {
 	if n.runs("greet") != "1.0.0" {
 		t.Error("the others have lost it")
 	}
+	// It was broken before: that keeps nobody from upgrading.
+	must(n.InstallFile(t.Context(), p.pack("greet", "1.0.1", "ok", schema), true))(t)
+	p.everywhere("greet", "1.0.1")
+	if got := config(bad); !strings.Contains(got, "for app bad") {
+		t.Error(got)
+	}
 	if err := bad.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -284,4 +290,31 @@ func TestOldLivesDoNotCount(t *testing.T) {
 	if got := v.nodes(map[string]uint64{"n1": 3, "n2": 5}); len(got) != 1 || got[0].Node != "n1" {
 		t.Errorf("%+v", got)
 	}
+}
+
+// TestNeedsConfig: a plugin that cannot do without a config is installed, waits
+// for who gives it one, and takes the place of a version that could.
+func TestNeedsConfig(t *testing.T) {
+	p := newPlatform(t, "n1")
+	n := p.nodes["n1"]
+	must(n.InstallFile(t.Context(), p.pack("greet", "1.0.0", "ok"), false))(t)
+	p.everywhere("greet", "1.0.0")
+	must(n.InstallFile(t.Context(), p.pack("greet", "2.0.0", "ok", func(s string) string {
+		return s + "config_schema: {type: object, properties: {to: {type: string}}, required: [to]}\n"
+	}), true))(t)
+	p.eventually("it is current", func() bool { r := p.record("greet"); return r.Rollout == nil && r.Last.To == "2.0.0" })
+	if l := p.record("greet").Last; !l.Done {
+		t.Fatal(l.Reason)
+	}
+	in := must(n.Instance("greet"))(t)
+	p.eventually("the platform is told", func() bool {
+		_, err := in.Call(t.Context(), "event", nil)
+		return errors.Is(err, errNeedsConfig)
+	})
+	p.eventually("the old one has ended", func() bool { return n.runtime.alive() == 0 })
+	web := must(n.Open("greet", Use{App: "web", Config: []byte(`{"to":"web"}`)}))(t)
+	p.eventually("web has it", func() bool {
+		out, err := web.Call(t.Context(), "event", nil)
+		return err == nil && string(out) == "2.0.0"
+	})
 }

@@ -193,9 +193,13 @@ func (c *Catalog) Install(ctx context.Context, id string, upgrade bool) (p plan.
 	return p, err
 }
 
-// tryOut loads a plugin here, without giving it any work.
+// tryOut loads a plugin here, without giving it any work. One that cannot do
+// without a config is loaded when an app uses it.
 func (c *Catalog) tryOut(ctx context.Context, path string, p opened) error {
 	inst, err := c.load(ctx, path, p, Use{})
+	if errors.Is(err, errNeedsConfig) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

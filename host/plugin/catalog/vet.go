@@ -40,11 +40,22 @@ func (c *Catalog) vet(name string, v plan.Version, p opened) error {
 	return nil
 }
 
+// errNeedsConfig says that a plugin has no default config that its schema allows:
+// it is loaded only for who gives it one.
+const errNeedsConfig pluginapi.Error = "it needs a config: use it from an app, with one"
+
 // load loads a plugin for one use and asks it for its description.
+//
+// # Errors
+//
+// errNeedsConfig for the use of the platform, which gives no config.
 func (c *Catalog) load(ctx context.Context, path string, p opened, u Use) (plugin.Instance, error) {
 	m := p.Manifest
 	config, err := m.Config(u.Config)
-	if err != nil {
+	switch {
+	case err != nil && u.App == "" && u.Config == nil:
+		return nil, fmt.Errorf("plugin %s: %w: %w", m, errNeedsConfig, err)
+	case err != nil:
 		return nil, fmt.Errorf("config of plugin %s for %s: %w", m, forWhom(u), err)
 	}
 	seed := fnv.New64a()

@@ -223,8 +223,8 @@ func (w *worker) stage(h *held, s plan.Stage) {
 }
 
 // load loads a version for each use that there is. A use that comes when the
-// version is active already is none of its rollout: if it cannot be loaded for
-// it, that use alone gets the reason.
+// version is active already, or that the active one cannot be loaded for, is none
+// of its rollout: if it cannot be loaded for it, that use alone gets the reason.
 func (w *worker) load(ctx context.Context, h *held) error {
 	for _, u := range w.c.handlesOf(w.name) {
 		if h.live[u] != nil || h.refused[u] != nil {
@@ -235,10 +235,13 @@ func (w *worker) load(ctx context.Context, h *held) error {
 		}
 		inst, err := w.c.load(ctx, w.c.store.file(h.v.Digest), h.pkg, u.use)
 		w.c.done()
-		if err != nil && h.v.Digest == w.active {
+		if errors.Is(err, errNeedsConfig) {
+			h.refused[u] = err
+			continue
+		}
+		if err != nil && w.alone(h, u) {
 			w.c.log.Error("plugin cannot be loaded for one of its uses", "plugin", w.name, "for", forWhom(u.use), "err", err)
 			h.refused[u] = err
-			u.empty(err)
 			continue
 		}
 		if err != nil {
@@ -249,6 +252,16 @@ func (w *worker) load(ctx context.Context, h *held) error {
 		w.mu.Unlock()
 	}
 	return nil
+}
+
+// alone says whether a use that a version cannot be loaded for is left alone with
+// that.
+func (w *worker) alone(h *held, u *Handle) bool {
+	if h.v.Digest == w.active {
+		return true
+	}
+	active := w.find(w.active)
+	return active != nil && active.refused[u] != nil && !errors.Is(active.refused[u], errNeedsConfig)
 }
 
 // activate lets all calls go to the version that is wanted, if it is loaded. One
@@ -271,6 +284,15 @@ func (w *worker) activate(want plan.Want, p plan.Plugin) {
 	case h.stage == plan.Prepared || h.stage == plan.Active:
 		for u, l := range h.live {
 			w.swap(u, l)
+		}
+		used := w.c.handlesOf(w.name)
+		for u, why := range h.refused {
+			if !slices.Contains(used, u) { // it was closed
+				delete(h.refused, u)
+				continue
+			}
+			u.empty(why)
+			w.swap(u, nil)
 		}
 		if old := w.find(w.active); old != nil && old != h && old.stage == plan.Active {
 			old.stage = plan.Prepared
