@@ -281,3 +281,20 @@ func TestPluginOptions(t *testing.T) {
 	}))
 	wantErr(t, err, cluster.ErrInvalid, "plugins need a data directory", "plugins.trust", "plugins.grants", "plugins.grants, for greet")
 }
+
+// TestPluginsCancelledStart: whenever its context ends, a node with plugins ends
+// cleanly and leaves no goroutine behind.
+func TestPluginsCancelledStart(t *testing.T) {
+	keys, dir := newPluginKeys(t), filepath.Join(t.TempDir(), "data")
+	before := len(running())
+	for _, ms := range []int{0, 40, 160, 320, 640, 1280} {
+		p, err := cluster.NewPlatform("earlyplug", "n1", "", cluster.WithDataDir(dir), keys.on("n1"))
+		must(t, err)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(ms)*time.Millisecond)
+		if err := p.Run(ctx); err != nil {
+			t.Errorf("cancelled after %d ms: %v", ms, err)
+		}
+		cancel()
+		goroutines(t, before)
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ozanturksever/go-cluster/host/plugin"
 	"github.com/ozanturksever/go-cluster/pluginapi"
@@ -62,9 +61,9 @@ func (h *Handle) Call(ctx context.Context, op string, in []byte) ([]byte, error)
 		return nil, err
 	}
 	defer l.leave()
-	begun := time.Now()
+	begun := l.meter.begin()
 	out, err := l.inst.Call(ctx, op, in)
-	l.meter.count(ctx, time.Since(begun), err)
+	l.meter.end(ctx, begun, err)
 	return out, err
 }
 
@@ -80,9 +79,9 @@ func (h *Handle) Do(ctx context.Context, fn func(*plugin.Guest) error) error {
 		call := g.Call
 		defer func() { g.Call = call }()
 		g.Call = func(ctx context.Context, op string, in []byte) ([]byte, error) {
-			begun := time.Now()
+			begun := l.meter.begin()
 			out, err := call(ctx, op, in)
-			l.meter.count(ctx, time.Since(begun), err)
+			l.meter.end(ctx, begun, err)
 			return out, err
 		}
 		return fn(g)

@@ -151,7 +151,7 @@ func TestMeter(t *testing.T) {
 	var m meter
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	m.count(cancelled, time.Hour, context.Canceled)
+	m.end(cancelled, time.Now().Add(-time.Hour), context.Canceled)
 	for i := range 100 {
 		took := time.Millisecond
 		if i%20 == 0 {
@@ -168,11 +168,22 @@ func TestMeter(t *testing.T) {
 		case 6:
 			err = context.DeadlineExceeded
 		}
-		m.count(t.Context(), took, err)
+		m.end(t.Context(), time.Now().Add(-took), err)
 	}
 	got := m.tally()
-	if got.Calls != 100 || got.Faults != 4 || got.SlowUS < 1000 || got.SlowUS > 1300 {
+	if got.Calls != 100 || got.Faults != 4 || got.SlowUS < 1000 || got.SlowUS > 30_000 {
 		t.Errorf("%+v", got)
+	}
+	timed := 0
+	for range 2000 {
+		begun := m.begin()
+		if !begun.IsZero() {
+			timed++
+		}
+		m.end(t.Context(), begun, nil)
+	}
+	if timed < 300 || timed > 500 { // 156 of the first ones, and an eighth of the others
+		t.Errorf("%d of 2000 calls were timed", timed)
 	}
 }
 
@@ -206,6 +217,16 @@ func TestInVain(t *testing.T) {
 	for range 3 {
 		if l.enter() {
 			t.Error("one came in after the end")
+		}
+	}
+}
+
+func BenchmarkBareCall(b *testing.B) {
+	in := newFakeInstance("1")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := in.Call(context.Background(), "event", nil); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
