@@ -298,3 +298,22 @@ func TestPluginsCancelledStart(t *testing.T) {
 		goroutines(t, before)
 	}
 }
+
+// TestPluginsAskAnyNode: what any node may answer is answered by one that has
+// plugins, and a rollout does not wait for one that has none.
+func TestPluginsAskAnyNode(t *testing.T) {
+	t.Parallel()
+	keys, url := newPluginKeys(t), startNATS(t).ClientURL()
+	with := newNode(t, "mixed", "n1", url, cluster.WithDataDir(filepath.Join(t.TempDir(), "n1")), keys.on("n1")).start()
+	without := newNode(t, "mixed", "n2", url).start()
+	with.knows("n1", "n2")
+	ask, ctx := control.NewClient(without), within(t, patience)
+	pkg := keys.pack(t, "1.0.0", "ok", 100)
+	_, err := ask.InstallPlugin(ctx, bytes.NewReader(pkg), int64(len(pkg)), false)
+	must(t, err)
+	eventually(t, "it is active on the node that has plugins", func() bool {
+		p, err := ask.Plugin(ctx, "greet")
+		must(t, err)
+		return active(p, "1.0.0", "n1")
+	})
+}

@@ -39,6 +39,9 @@ func openStore(dir string) (*store, error) {
 			return nil, fmt.Errorf("open plugin folder: %w", err)
 		}
 	}
+	if err := os.Chmod(dir, 0o700); err != nil { // it may have been there before
+		return nil, fmt.Errorf("open plugin folder: %w", err)
+	}
 	return s, nil
 }
 

@@ -197,3 +197,15 @@ func TestForeignRecord(t *testing.T) {
 		t.Error("it runs")
 	}
 }
+
+// TestFolderIsOurs: a folder that others could look into is closed to them.
+func TestFolderIsOurs(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "plugins")
+	if err := errors.Join(os.Mkdir(dir, 0o755), os.Chmod(dir, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	must(openStore(dir))(t)
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
