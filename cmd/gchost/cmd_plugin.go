@@ -17,6 +17,7 @@ func (p *program) pluginCommand() *cobra.Command {
 	needCommand(c)
 	c.AddCommand(p.pluginKeygenCommand(), p.pluginPackCommand(), p.pluginSignCommand(), p.pluginVerifyCommand(), p.pluginInfoCommand())
 	c.AddCommand(p.platformPluginCommands()...)
+	c.AddCommand(p.pluginNewCommand())
 	return c
 }
 
