@@ -75,6 +75,7 @@ type Config struct {
 	Figures         *observe.Figures // what the node counts; nil: figures of its own
 	Events          *events.Broker   // of the platform; nil: none
 	EventLimits     events.Limits
+	Plugins         *Plugins // nil: none run on this node
 	// Overrun is called when code of an app has not come back although the lease
 	// is about to end: it must end the process. nil: log and end it.
 	Overrun func(app, step string)
@@ -145,7 +146,7 @@ func (c Config) Check() error {
 	case d.Heartbeat+d.budget()+d.margin() > d.TTL:
 		fault("heartbeat %v + %v to stop all work + %v margin do not fit into lease ttl %v: give a shorter heartbeat", d.Heartbeat, d.budget(), d.margin(), d.TTL)
 	}
-	faults = append(faults, c.checkServers())
+	faults = append(append(faults, c.checkServers()), c.Plugins.check(c.DataDir)...)
 	faults = append(faults, checkDatabases(c.Apps)...)
 	seen := map[string]bool{}
 	for _, a := range c.Apps {

@@ -17,6 +17,7 @@ import (
 	"github.com/ozanturksever/go-cluster/host/lock"
 	"github.com/ozanturksever/go-cluster/host/monitor"
 	"github.com/ozanturksever/go-cluster/host/observe"
+	"github.com/ozanturksever/go-cluster/host/plugin/catalog"
 	"github.com/ozanturksever/go-cluster/host/replica"
 	"github.com/ozanturksever/go-cluster/host/rpc"
 	"github.com/ozanturksever/go-cluster/pluginapi"
@@ -37,6 +38,8 @@ type Node struct {
 	ended     chan struct{}
 	begun     atomic.Bool
 	locks     *lock.Keeper
+	catalog   *catalog.Catalog // nil: the node has no plugins
+	blobs     blobStore
 
 	// Set by Run before the loop starts, not changed afterwards.
 	core      *core.Core
@@ -96,7 +99,7 @@ func New(cfg Config) (*Node, error) {
 	n.makeServers()
 	n.makeDatabases()
 	n.view.Store(&core.View{Node: cfg.Node, Session: "reading"})
-	n.locks = n.newLocks()
+	n.locks, n.catalog = n.newLocks(), n.newCatalog()
 	n.audit, n.lockAudit = n.newAudit(), newLockAudit()
 	return n, n.makeServer("checked when the data directory is open")
 }

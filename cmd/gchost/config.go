@@ -24,6 +24,7 @@ type Config struct {
 	NATS            NATSConfig        `key:"nats"`
 	Cluster         ClusterConfig     `key:"cluster"`
 	Log             LogConfig         `key:"log"`
+	Plugins         PluginsConfig     `key:"plugins"`
 	Apps            []AppConfig       `key:"apps"`
 }
 
@@ -72,6 +73,20 @@ type TLSConfig struct {
 type LogConfig struct {
 	Level  string `key:"level"`
 	Format string `key:"format"`
+}
+
+// PluginsConfig says which plugins may run on the node.
+type PluginsConfig struct {
+	Trust         []string      `key:"trust"`
+	AllowUnsigned bool          `key:"allow_unsigned"`
+	Dir           string        `key:"dir"`
+	Grants        []GrantConfig `key:"grants"`
+}
+
+// GrantConfig says what one plugin may do.
+type GrantConfig struct {
+	Plugin       string   `key:"plugin"`
+	Capabilities []string `key:"capabilities"`
 }
 
 // AppConfig is one app.

@@ -143,6 +143,16 @@ func (d *decoder) scalar(to reflect.Value, raw any, path string) {
 		d.fault(path, "is %s, want text", kind(raw))
 	case to.Kind() == reflect.String:
 		d.fault(path, "is %s, want text: write it in quotes", kind(raw))
+	case to.Kind() == reflect.Bool:
+		if isText { // of the environment
+			raw = map[string]any{"true": true, "false": false}[text]
+		}
+		on, ok := raw.(bool)
+		if !ok {
+			d.fault(path, "is neither true nor false")
+			return
+		}
+		to.SetBool(on)
 	case to.Kind() == reflect.Int:
 		n, ok := raw.(int)
 		if !ok {

@@ -53,6 +53,8 @@ func shown(v reflect.Value, mask bool) any {
 		return redactURLs(x)
 	case []string:
 		return x
+	case bool:
+		return x
 	case map[string]string:
 		var d document
 		for key, value := range sorted(x) {
