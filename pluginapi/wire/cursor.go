@@ -62,17 +62,13 @@ func (c *cursor) next() bool {
 	if c.flaw != "" {
 		return false
 	}
-	if tag>>3 == 0 || tag>>3 > maxField {
+	const kinds = 1<<kindVarint | 1<<kindI64 | 1<<kindLen | 1<<kindI32
+	if tag-8 > maxField<<3-1 || kinds>>(tag&7)&1 == 0 { // tags below 8 are of field 0
 		c.fail(at, BadTag)
 		return false
 	}
 	c.field, c.kind = int(tag>>3), int(tag&7)
-	switch c.kind {
-	case kindVarint, kindI64, kindLen, kindI32:
-		return true
-	}
-	c.fail(at, BadTag)
-	return false
+	return true
 }
 
 func (c *cursor) varint() uint64 {

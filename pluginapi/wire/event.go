@@ -116,8 +116,10 @@ func appendMember(dst []byte, m *pluginapi.Member) []byte {
 	dst = putText(dst, 1, m.NodeID)
 	dst = putText(dst, 2, m.Platform)
 	dst = putText(dst, 3, m.Address)
-	for _, k := range slices.Sorted(maps.Keys(m.Labels)) {
-		dst = putPair(dst, 4, k, m.Labels[k])
+	if len(m.Labels) > 0 {
+		for _, k := range slices.Sorted(maps.Keys(m.Labels)) {
+			dst = putPair(dst, 4, k, m.Labels[k])
+		}
 	}
 	dst = putTime(dst, 5, m.JoinedAt)
 	dst = putTime(dst, 6, m.LastSeen)
