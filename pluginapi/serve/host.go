@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -13,30 +12,6 @@ import (
 	"github.com/ozanturksever/go-cluster/pluginapi/frame"
 	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
-
-// Refused is what a host answers to what it will not or cannot do. It is the
-// sentinel of its code.
-type Refused struct {
-	Code  string
-	Text  string
-	Retry bool // trying again may help
-}
-
-// Error says why.
-func (r *Refused) Error() string {
-	if r.Text == "" {
-		return r.Code
-	}
-	return r.Text
-}
-
-// Unwrap returns the sentinel of the code; nil when it is none's.
-func (r *Refused) Unwrap() error {
-	if s := pluginapi.Error(r.Code); slices.Contains(pluginapi.Sentinels(), s) {
-		return s
-	}
-	return nil
-}
 
 type hostKey struct{}
 
@@ -98,7 +73,7 @@ func (h *Host) send(f *frame.Frame) error {
 //
 // # Errors
 //
-// A *[Refused], with ErrNotGranted for what the manifest and the operator do not
+// A *[wire.Error], with ErrNotGranted for what the manifest and the operator do not
 // both allow and ErrPluginLimit for too many questions in one call; the
 // context's error.
 func (h *Host) Call(ctx context.Context, op string, in []byte) ([]byte, error) {
@@ -151,11 +126,7 @@ func told(op string, f frame.Frame) ([]byte, error) {
 	case frame.Reply:
 		return f.Body, nil
 	case frame.Refusal:
-		var m wire.Error
-		if err := m.Decode(f.Body); err != nil {
-			return nil, fmt.Errorf("ask host for %s: read refusal: %w", op, err)
-		}
-		return nil, fmt.Errorf("ask host for %s: %w", op, &Refused{Code: m.Code, Text: m.Text, Retry: m.Retry})
+		return nil, fmt.Errorf("ask host for %s: %w", op, wire.ReadFailure(f.Body))
 	}
 	return nil, fmt.Errorf("ask host for %s: %w: a frame of kind %d came back", op, pluginapi.ErrPluginProtocol, f.Kind)
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
-	"github.com/ozanturksever/go-cluster/pluginapi"
 	"github.com/ozanturksever/go-cluster/pluginapi/frame"
 	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
@@ -86,26 +85,8 @@ func answer(stream grpc.ServerStream, h Handler) error {
 	out, err := h(context.WithValue(ctx, hostKey{}, host), call.Op, call.Body)
 	last := frame.Frame{Kind: frame.Answer, Body: out}
 	if err != nil {
-		failure := failureOf(err)
+		failure := wire.FailureOf(err)
 		last = frame.Frame{Kind: frame.Failure, Body: failure.Append(nil)}
 	}
 	return host.send(&last)
-}
-
-// failureOf is what the host is told of an error: the code of its sentinel, or
-// that of the host's own refusal.
-func failureOf(err error) wire.Error {
-	var refused *Refused
-	if errors.As(err, &refused) {
-		return wire.Error{Code: refused.Code, Text: err.Error(), Retry: refused.Retry}
-	}
-	m := wire.Error{Text: err.Error()}
-	var s pluginapi.Error
-	switch {
-	case errors.As(err, &s):
-		m.Code = string(s)
-	case errors.Is(err, context.DeadlineExceeded):
-		m.Code, m.Retry = string(pluginapi.ErrTimeout), true
-	}
-	return m
 }

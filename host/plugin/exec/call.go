@@ -14,6 +14,7 @@ import (
 	"github.com/ozanturksever/go-cluster/host/plugin"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 	"github.com/ozanturksever/go-cluster/pluginapi/frame"
+	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
 
 // errNotSent says that the plugin cannot have seen a call: another process may
@@ -186,9 +187,9 @@ func (c *call) checked(answer []byte) ([]byte, error) {
 }
 
 func (c *call) failed(body []byte) error {
-	err := plugin.DecodeFault(body)
-	var fault *plugin.Fault
-	if !errors.As(err, &fault) {
+	err := wire.ReadFailure(body)
+	var told *wire.Error
+	if !errors.As(err, &told) {
 		return c.convict(err)
 	}
 	return err
@@ -221,7 +222,7 @@ func (c *call) ask(f *frame.Frame) error {
 		err = fmt.Errorf("%w: the answer to %s has %d bytes, allowed are %d", pluginapi.ErrTooLarge, f.Op, len(out), o.Limits.Input)
 	}
 	if err != nil {
-		refusal := plugin.Refusal(err)
+		refusal := wire.FailureOf(err)
 		c.send(&frame.Frame{Kind: frame.Refusal, Body: refusal.Append(nil)})
 		return nil
 	}

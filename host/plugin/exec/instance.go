@@ -11,6 +11,7 @@ import (
 
 	"github.com/ozanturksever/go-cluster/host/plugin"
 	"github.com/ozanturksever/go-cluster/pluginapi"
+	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
 
 // everybody is the weight of one who wants an instance for himself.
@@ -69,7 +70,7 @@ func (i *Instance) Isolation() string {
 //
 // # Errors
 //
-// What the plugin answered, a *[plugin.Fault]. Before anything was sent:
+// What the plugin answered, a *[wire.Error]. Before anything was sent:
 // ErrTooLarge for a question over Limits.Input, ErrUnreachable and the reason
 // when no process came in time, ErrPluginDisabled after Close. Afterwards each
 // error is ErrUnknownOutcome too: ErrPluginCrashed when the process ended,
@@ -171,7 +172,8 @@ func (i *Instance) Do(ctx context.Context, fn func(*plugin.Guest) error) error {
 	g := &plugin.Guest{Held: p.held}
 	g.Call = func(ctx context.Context, op string, in []byte) ([]byte, error) {
 		out, err := p.call(ctx, op, in)
-		if errors.Is(err, pluginapi.ErrUnknownOutcome) || errors.Is(err, errNotSent) {
+		var told *wire.Error
+		if err != nil && ctx.Err() != nil && !errors.As(err, &told) {
 			p.condemn(err)
 		}
 		return out, i.count(err, op)

@@ -15,7 +15,6 @@ import (
 	"github.com/hashicorp/go-plugin/runner"
 	"google.golang.org/grpc"
 
-	"github.com/ozanturksever/go-cluster/host/plugin"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 	"github.com/ozanturksever/go-cluster/pluginapi/frame"
 	"github.com/ozanturksever/go-cluster/pluginapi/wire"
@@ -165,8 +164,8 @@ func (p *process) configure(life context.Context) error {
 // explain says why a process could not be opened: what we know is better than
 // what go-plugin does.
 func (p *process) explain(err error) error {
-	var fault *plugin.Fault
-	if errors.As(err, &fault) {
+	var told *wire.Error
+	if errors.As(err, &told) {
 		return err
 	}
 	switch flaw := p.run.flaw(); {
