@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
@@ -29,9 +30,18 @@ type Handler func(ctx context.Context, op string, in []byte) ([]byte, error)
 // [Backend], [Hook] and [Policy] stand on, for a plugin that wants the bytes.
 // A program that no host has started is told so, and ends.
 //
-// It makes a logger that writes JSON to stderr slog's default.
+// It makes a logger that writes JSON to stderr slog's default, and what the
+// handler prints to stdout goes to stderr too.
 func Operations(h Handler) {
-	stderr := os.Stderr // go-plugin puts a pipe in its place
+	stderr := os.Stderr
+	var once sync.Once
+	// go-plugin puts pipes in the place of stdout and stderr, and loses at the end
+	// of the process what is still in them. The first call, which is the host's
+	// question what this is, comes after that and before the author's code.
+	handle := func(ctx context.Context, op string, in []byte) ([]byte, error) {
+		once.Do(func() { os.Stdout, os.Stderr = stderr, stderr })
+		return h(ctx, op, in)
+	}
 	slog.SetDefault(slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
@@ -39,7 +49,7 @@ func Operations(h Handler) {
 			MagicCookieKey:   frame.CookieKey,
 			MagicCookieValue: frame.CookieValue,
 		},
-		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {frame.SetName: &grpcPlugin{handler: h}}},
+		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {frame.SetName: &grpcPlugin{handler: handle}}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(frame.MaxMessage), grpc.ForceServerCodecV2(frame.Codec{}))...)
 		},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -150,7 +151,8 @@ func probeClone(base string) (err error) {
 // for each process, because what is born into one that was killed may die at its
 // birth.
 type cage struct {
-	dir   *os.File // of the control group; nil without one
+	mu    sync.Mutex
+	dir   *os.File // of the control group; nil without one, and at the end
 	rough int64    // bytes of memory that only RLIMIT_DATA bounds; 0: the group does
 }
 
@@ -256,6 +258,8 @@ func (c *cage) outOfMemory() bool {
 
 // read reads a file of the group, also when its name has become another's.
 func (c *cage) read(name string) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.dir == nil {
 		return nil, fs.ErrNotExist
 	}
@@ -272,10 +276,13 @@ func (c *cage) read(name string) ([]byte, error) {
 
 // close lets go of the group; whoever killed it has removed it.
 func (c *cage) close() error {
-	if c.dir == nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	dir := c.dir
+	if c.dir = nil; dir == nil {
 		return nil
 	}
-	return c.dir.Close()
+	return dir.Close()
 }
 
 // checkPrivate refuses a folder that others can get into.

@@ -200,12 +200,8 @@ func (c *call) broken(err error) error {
 	if status.Code(err) == codes.ResourceExhausted {
 		return c.convict(fmt.Errorf("%w: its answer is longer than %d bytes", pluginapi.ErrPluginLimit, c.p.instance.options.Limits.Output))
 	}
-	t := time.NewTimer(time.Second) // the connection ends before the process does
-	defer t.Stop()
-	select {
-	case <-c.p.run.exited:
+	if c.p.run.endsSoon() {
 		return fmt.Errorf("%w: %w", pluginapi.ErrUnknownOutcome, c.p.why())
-	case <-t.C:
 	}
 	s, _ := status.FromError(err)
 	return c.convict(fmt.Errorf("%w: the call ended without an answer: %v: %.300q", pluginapi.ErrPluginProtocol, s.Code(), s.Message()))

@@ -163,6 +163,19 @@ func (c *child) finish() {
 	}
 }
 
+// endsSoon waits a moment for the end of a process whose connection or stdout
+// has ended already.
+func (c *child) endsSoon() bool {
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-c.exited:
+		return true
+	case <-t.C:
+		return c.hasExited()
+	}
+}
+
 func (c *child) hasExited() bool { return c.ended.Load() }
 
 func (c *child) flaw() error {

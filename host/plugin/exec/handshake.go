@@ -17,6 +17,9 @@ import (
 // is in it.
 const maxHandshake = 16 << 10
 
+// errSilent is the handshake of a plugin that ended, or closed its stdout.
+var errSilent = fmt.Errorf("%w: it printed no handshake", pluginapi.ErrPluginProtocol)
+
 // versions are the major versions of the ABI that this host speaks.
 var versions = [...]int{wire.Version}
 
@@ -27,7 +30,7 @@ func checkHandshake(line, dir string) error {
 	part := strings.Split(strings.TrimSpace(line), "|")
 	if len(part) < 6 || part[0] != "1" {
 		if line == "" {
-			return fmt.Errorf("%w: it ended or closed its stdout before its handshake", pluginapi.ErrPluginProtocol)
+			return errSilent
 		}
 		return fmt.Errorf("%w: its first line on stdout is %.200q, not a handshake: a plugin prints nothing to stdout before it serves",
 			pluginapi.ErrPluginProtocol, line)

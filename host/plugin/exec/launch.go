@@ -171,6 +171,8 @@ func (p *process) explain(err error) error {
 	switch flaw := p.run.flaw(); {
 	case p.condemned():
 		return p.why()
+	case flaw == errSilent && p.run.endsSoon():
+		return fmt.Errorf("it ended before its handshake: %w", p.why())
 	case flaw != nil:
 		return fmt.Errorf("%w%s", flaw, p.run.lastWords())
 	case p.run.hasExited():

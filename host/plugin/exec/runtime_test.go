@@ -1,3 +1,5 @@
+//go:build unix
+
 package exec
 
 import (
@@ -97,7 +99,7 @@ func TestLoadRefuses(t *testing.T) {
 		"a contract":            {"actor", plugin.Artifact{Name: "x", Contract: "paint"}, pluginapi.ErrInvalid, "give placement, hook or backend"},
 		"noise on stdout":       {"noise", binary(t), pluginapi.ErrPluginProtocol, `"starting up ..."`},
 		"an endless line":       {"line", binary(t), pluginapi.ErrPluginProtocol, "not a handshake"},
-		"an early end":          {"quit", binary(t), pluginapi.ErrPluginProtocol, "cannot open the shop"},
+		"an early end":          {"quit", binary(t), pluginapi.ErrPluginCrashed, "exit status 3; its last words: cannot open the shop"},
 		"another version":       {"version9", binary(t), pluginapi.ErrPluginProtocol, `wrong ABI version "9", this host speaks [1]`},
 		"another contract":      {"backend", binary(t), pluginapi.ErrPluginProtocol, `"backend", not for hook`},
 		"its own refusal":       {"picky", binary(t), pluginapi.ErrInvalid, `{"word":"hello"} is not polite`},
@@ -190,6 +192,7 @@ func TestDigestAtEachStart(t *testing.T) {
 	if err := os.WriteFile(i.binary(), []byte("evil"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	before, began := i.Stats().Restarts, time.Now()
 	_, err = i.Call(t.Context(), "exit", nil)
 	wants(t, err, pluginapi.ErrPluginCrashed)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -205,6 +208,10 @@ func TestDigestAtEachStart(t *testing.T) {
 		_, err := i.Call(ctx, "echo", nil)
 		return err != nil && strings.Contains(err.Error(), "has the SHA-256")
 	})
+	tries := i.Stats().Restarts - before // after 100 ms, 200 ms ...: at most n within 2^n x 100 ms
+	if took := time.Since(began); took < time.Duration(1<<tries-1)*firstPause {
+		t.Errorf("%d restarts in %v", tries, took)
+	}
 }
 
 func TestFolderOfOthersIsRefused(t *testing.T) {
