@@ -2,6 +2,7 @@ package exec
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,13 +13,12 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 )
 
 const (
 	maxLine  = 8 << 10 // bytes of a line that are kept
 	maxAttrs = 32      // of a line
-	tailSize = 2 << 10 // bytes of the last words
+	tailSize = 1 << 10 // bytes of the last words
 	patience = 16      // limits of log in a second that are read and dropped; then the plugin waits
 )
 
@@ -210,28 +210,32 @@ func plain(v any) any {
 	}
 }
 
-// tail keeps the end of what is added.
+// tail keeps the end of what is added, a line or a part of one at a time; or,
+// of a Go program that gives up, the beginning of its last report.
 type tail struct {
-	mu sync.Mutex
-	b  []byte
+	mu     sync.Mutex
+	b      []byte
+	report bool
 }
 
-func (t *tail) add(b []byte) {
+func (t *tail) add(line []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.b = append(t.b, b...)
-	if n := len(t.b) - tailSize; n > 0 {
+	if bytes.HasPrefix(line, []byte("panic: ")) || bytes.HasPrefix(line, []byte("fatal error: ")) {
+		t.b, t.report = t.b[:0], true
+	}
+	t.b = append(t.b, line...)
+	switch n := len(t.b) - tailSize; {
+	case n > 0 && t.report:
+		t.b = t.b[:tailSize]
+	case n > 0:
 		t.b = append(t.b[:0], t.b[n:]...)
 	}
 }
 
-// String is the end, as valid UTF-8.
+// String is what is kept, as valid UTF-8.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b := t.b
-	for len(b) > 0 && len(t.b) == tailSize && !utf8.RuneStart(b[0]) {
-		b = b[1:]
-	}
-	return strings.ToValidUTF8(string(b), "\uFFFD")
+	return strings.ToValidUTF8(string(t.b), "")
 }

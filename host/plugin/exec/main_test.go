@@ -83,7 +83,7 @@ func config(t testing.TB, part string) Config {
 	// A program built with -race sleeps for a second at its exit, by default.
 	return Config{
 		Dir: shortDir(t), Platform: "test", Node: "n1", StartTimeout: longTime,
-		Env: []string{partVar + "=" + part, markOf(t), "GORACE=atexit_sleep_ms=0"},
+		Env: []string{partVar + "=" + part, markOf(t), "GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH")},
 	}
 }
 

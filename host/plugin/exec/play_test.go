@@ -179,7 +179,7 @@ func actOutside(ctx context.Context, op string, in []byte) ([]byte, error) {
 func playHost() int {
 	cfg := Config{
 		Dir: os.Getenv("GCTEST_DIR"), Platform: "test", Node: "n1", StartTimeout: longTime,
-		Env: []string{partVar + "=actor", "GCTEST_MARK=" + os.Getenv("GCTEST_MARK_CHILD"), "GORACE=atexit_sleep_ms=0"},
+		Env: []string{partVar + "=actor", "GCTEST_MARK=" + os.Getenv("GCTEST_MARK_CHILD"), "GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH")},
 	}
 	i, err := hostLoad(cfg)
 	if err == nil {
