@@ -29,6 +29,9 @@ func (l Limits) WithDefaults(contract wire.Contract) Limits {
 	}
 	if l.Guests == 0 {
 		l.Guests = min(4, runtime.NumCPU())
+		if contract == wire.ContractBackend {
+			l.Guests = 1 // it is the one that runs the service
+		}
 	}
 	if l.Tasks == 0 {
 		l.Tasks = 64

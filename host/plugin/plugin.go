@@ -80,7 +80,7 @@ type Limits struct {
 	Input     int64         // bytes of one question; 8 MiB
 	HostCalls int           // in one call; 1000
 	Log       int64         // bytes a second; 64 KiB
-	Guests    int           // of WebAssembly; the number of cores, at most 4
+	Guests    int           // of WebAssembly; the number of cores, at most 4, and 1 for a backend
 	Tasks     int           // processes and threads of a binary; 64
 	CPU       float64       // cores of a binary; 1
 }

@@ -1,0 +1,3 @@
+// Package policy holds the placement that is built in. It decides where no
+// plugin does, and where one fails.
+package policy
