@@ -16,12 +16,6 @@ import (
 	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
 
-// About is what a plugin says of itself.
-type About struct {
-	Name    string
-	Version string // as in its manifest: 1.2.3
-}
-
 // Handler does one operation of package wire: the message of its input in, that
 // of its answer out. It is called by several goroutines at a time.
 type Handler func(ctx context.Context, op string, in []byte) ([]byte, error)
@@ -65,7 +59,7 @@ type grpcPlugin struct {
 
 func (p *grpcPlugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
 	desc := frame.StreamDesc()
-	desc.Handler = func(_ any, stream grpc.ServerStream) error { return answer(stream, p.handler) }
+	desc.Handler = func(_ any, stream grpc.ServerStream) error { return serveCall(stream, p.handler) }
 	s.RegisterService(&grpc.ServiceDesc{ServiceName: frame.ServiceName, Streams: []grpc.StreamDesc{*desc}}, nil)
 	return nil
 }
@@ -74,8 +68,8 @@ func (p *grpcPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.Clien
 	return nil, errors.New("a plugin is not a client")
 }
 
-// answer serves one call.
-func answer(stream grpc.ServerStream, h Handler) error {
+// serveCall serves one call.
+func serveCall(stream grpc.ServerStream, h Handler) error {
 	var call frame.Frame
 	if err := stream.RecvMsg(&call); err != nil {
 		return fmt.Errorf("receive call: %w", err)

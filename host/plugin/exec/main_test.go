@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/ozanturksever/go-cluster/host/plugin"
-	"github.com/ozanturksever/go-cluster/pluginapi"
 	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
 
@@ -245,9 +244,3 @@ func (b *book) bytes() (n int) {
 func (b *book) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
-
-var _ pluginapi.Hook = hookFunc(nil)
-
-type hookFunc func(context.Context, pluginapi.HookEvent) error
-
-func (f hookFunc) Handle(ctx context.Context, e pluginapi.HookEvent) error { return f(ctx, e) }

@@ -21,6 +21,7 @@ import (
 	"github.com/ozanturksever/go-cluster/host/plugin"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 	"github.com/ozanturksever/go-cluster/pluginapi/frame"
+	"github.com/ozanturksever/go-cluster/pluginapi/plugintest/reference"
 	"github.com/ozanturksever/go-cluster/pluginapi/serve"
 	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
@@ -52,6 +53,9 @@ func play(part string) int {
 		serve.Hook(serve.About{Name: "picky", Version: "1.0.0"}, func(c wire.Configure) (pluginapi.Hook, error) {
 			return nil, fmt.Errorf("%w: word %s is not polite", pluginapi.ErrInvalid, c.Config)
 		})
+		return 0
+	case "reference policy", "reference hook", "reference backend":
+		playReference(part)
 		return 0
 	case "version9":
 		serveVersion(9)
@@ -210,4 +214,23 @@ func hostLoad(cfg Config) (*Instance, error) {
 		return nil, err
 	}
 	return in.(*Instance), nil
+}
+
+// playReference is a plugin whose every answer is known.
+func playReference(part string) {
+	switch part {
+	case "reference policy":
+		d := reference.AboutPolicy()
+		serve.Policy(serve.About{Name: d.Name, Version: d.Version}, func(wire.Configure) (pluginapi.Policy, error) { return reference.Policy{}, nil })
+	case "reference hook":
+		d := reference.AboutHook()
+		var kinds []pluginapi.HookKind
+		for _, e := range d.Events {
+			kinds = append(kinds, pluginapi.HookKind(e))
+		}
+		serve.Hook(serve.About{Name: d.Name, Version: d.Version}, func(wire.Configure) (pluginapi.Hook, error) { return reference.Hook{}, nil }, kinds...)
+	case "reference backend":
+		d := reference.AboutBackend()
+		serve.Backend(serve.About{Name: d.Name, Version: d.Version}, func(wire.Configure) (pluginapi.Backend, error) { return reference.NewBackend(), nil })
+	}
 }
