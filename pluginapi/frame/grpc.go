@@ -24,7 +24,7 @@ const (
 
 // MaxMessage is the longest frame that a plugin takes, in bytes. The host's own
 // limits are lower.
-const MaxMessage = 64 << 20
+const MaxMessage = 64<<20 + Overhead
 
 // StreamDesc describes [MethodCall] to gRPC.
 func StreamDesc() *grpc.StreamDesc {

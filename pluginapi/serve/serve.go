@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -33,7 +34,10 @@ func Operations(h Handler) {
 	// of the process what is still in them. The first call, which is the host's
 	// question what this is, comes after that and before the author's code.
 	handle := func(ctx context.Context, op string, in []byte) ([]byte, error) {
-		once.Do(func() { os.Stdout, os.Stderr = stderr, stderr })
+		once.Do(func() {
+			os.Stdout, os.Stderr = stderr, stderr
+			forgetHandshake()
+		})
 		return h(ctx, op, in)
 	}
 	slog.SetDefault(slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug})))
@@ -93,4 +97,15 @@ func serveCall(stream grpc.ServerStream, h Handler) error {
 		last = frame.Frame{Kind: frame.Failure, Body: failure.Append(nil)}
 	}
 	return host.send(&last)
+}
+
+// forgetHandshake takes out of the environment what was meant for this process
+// alone; what it starts shall not have it. The mark GCHOST_PLUGIN stays.
+func forgetHandshake() {
+	for _, e := range os.Environ() {
+		key, _, _ := strings.Cut(e, "=")
+		if strings.HasPrefix(key, "PLUGIN_") || key == frame.CookieKey {
+			os.Unsetenv(key)
+		}
+	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ozanturksever/go-cluster/host/plugin"
 	"github.com/ozanturksever/go-cluster/pluginapi"
+	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
 
 // groups is where control groups for plugins are made.
@@ -157,10 +158,13 @@ type cage struct {
 }
 
 // openCage makes a cage. note says which limits do not hold in it.
-func openCage(folder string, l plugin.Limits, g groups) (c *cage, note string, err error) {
+func openCage(folder string, contract wire.Contract, l plugin.Limits, g groups) (c *cage, note string, err error) {
 	c = &cage{rough: l.Memory}
+	if contract == wire.ContractBackend {
+		c.rough = 0 // its service would inherit it
+	}
 	if folder == "" {
-		return c, "memory is limited roughly, tasks and cores are not: " + g.why, nil
+		return c, c.words() + g.why, nil
 	}
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		return nil, "", fmt.Errorf("make control group: %w", err)
@@ -168,7 +172,9 @@ func openCage(folder string, l plugin.Limits, g groups) (c *cage, note string, e
 	if c.dir, err = os.Open(folder); err != nil {
 		return nil, "", errors.Join(fmt.Errorf("open control group: %w", err), os.Remove(folder))
 	}
-	note = g.why
+	if note = g.why; note != "" {
+		note = c.words() + note
+	}
 	for _, s := range settings(l, g.controllers) {
 		err := set(filepath.Join(folder, s.file), s.text)
 		switch {
@@ -179,6 +185,14 @@ func openCage(folder string, l plugin.Limits, g groups) (c *cage, note string, e
 		}
 	}
 	return c, note, nil
+}
+
+// words say what bounds a process where not all controllers are given.
+func (c *cage) words() string {
+	if c.rough == 0 {
+		return "not all of memory, tasks and cores are limited: "
+	}
+	return "not all of memory, tasks and cores are limited, or memory only roughly: "
 }
 
 type setting struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ozanturksever/go-cluster/host/plugin"
 	"github.com/ozanturksever/go-cluster/pluginapi"
+	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
 
 // groups says that there are no control groups here.
@@ -23,7 +24,7 @@ func fencesOf(_, _ string) []pluginapi.Fence { return nil }
 // cage holds a process, and nothing that it starts.
 type cage struct{}
 
-func openCage(string, plugin.Limits, groups) (*cage, string, error) {
+func openCage(string, wire.Contract, plugin.Limits, groups) (*cage, string, error) {
 	return &cage{}, "memory, tasks and cores are not limited on " + runtime.GOOS, nil
 }
 

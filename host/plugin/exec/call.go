@@ -67,9 +67,29 @@ func (p *process) call(ctx context.Context, op string, in []byte) ([]byte, error
 	case <-ctx.Done():
 	}
 	if c.giveUp() {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			p.probe()
+		}
 		return nil, fmt.Errorf("%w: %w", pluginapi.ErrUnknownOutcome, expired(ctx))
 	}
 	return nil, expired(ctx)
+}
+
+// probe asks the process what it is, of which only a process that hangs can think
+// for long. One question at a time; when it is overdue the process is replaced.
+func (p *process) probe() {
+	if !p.probing.CompareAndSwap(false, true) {
+		return
+	}
+	if !p.admit() {
+		return
+	}
+	go func() {
+		defer p.calls.Done()
+		defer p.probing.Store(false)
+		c := &call{p: p, host: context.Background()}
+		_, _ = c.run(&frame.Frame{Kind: frame.Call, Op: wire.OpDescribe}, min(p.instance.runtime.probe, p.instance.options.Limits.Call))
+	}()
 }
 
 // admit counts a call, unless the process has none any more.

@@ -49,7 +49,7 @@ func TestStoppedProcess(t *testing.T) {
 	o.Limits.Call = 3 * time.Second
 	i := load(t, config(t, "actor"), o)
 	pid := mustCall(t, i, "pid", "")
-	signalTo(t, pid, stopSignal)
+	stopActor(t, pid)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	began := time.Now()
@@ -72,6 +72,33 @@ func TestStoppedProcess(t *testing.T) {
 	}
 }
 
+// A process that stands still is found out by a caller's deadline, long before
+// the longest call would be over.
+func TestHangIsFoundOut(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.Limits.Call = time.Hour
+	i := load(t, config(t, "actor"), o)
+	i.runtime.probe = time.Second
+	pid := mustCall(t, i, "pid", "")
+	_, err := i.Call(expiring(t, 100*time.Millisecond), "hang", nil)
+	wants(t, err, pluginapi.ErrTimeout, pluginapi.ErrUnknownOutcome)
+	i.mu.Lock()
+	p := i.current
+	i.mu.Unlock()
+	until(t, "it was asked whether it lives", func() bool { return !p.probing.Load() })
+	if mustCall(t, i, "pid", "") != pid {
+		t.Error("a process was replaced that answers, because one of its calls does not end")
+	}
+	stopActor(t, pid)
+	_, err = i.Call(expiring(t, 100*time.Millisecond), "echo", nil)
+	wants(t, err, pluginapi.ErrTimeout, pluginapi.ErrUnknownOutcome)
+	until(t, "the process that hangs is replaced", func() bool {
+		got, err := i.Call(t.Context(), "pid", nil)
+		return err == nil && string(got) != pid
+	})
+}
+
 // Close of a plugin that stands still, or has a call that never ends, returns.
 func TestCloseOfWhatHangs(t *testing.T) {
 	t.Parallel()
@@ -81,7 +108,7 @@ func TestCloseOfWhatHangs(t *testing.T) {
 			i := load(t, config(t, "actor"), options(t))
 			ended := make(chan error, 1)
 			if how == "stopped" {
-				signalTo(t, mustCall(t, i, "pid", ""), stopSignal)
+				stopActor(t, mustCall(t, i, "pid", ""))
 				ended <- nil
 			} else {
 				go func() {

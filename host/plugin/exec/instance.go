@@ -76,8 +76,8 @@ func (i *Instance) Isolation() string {
 // error is ErrUnknownOutcome too: ErrPluginCrashed when the process ended,
 // ErrPluginLimit when it went over its time, memory or output, ErrPluginProtocol
 // for nonsense, and ErrTimeout or the context's error when the context ended
-// first; then the plugin is told that nobody waits, and is only replaced when the
-// call is still not over after Limits.Call.
+// first; then the plugin is told that nobody waits, and is only replaced when it
+// hangs, or the call is still not over after Limits.Call.
 func (i *Instance) Call(ctx context.Context, op string, in []byte) ([]byte, error) {
 	out, err := i.callAny(ctx, op, in)
 	return out, i.count(err, op)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -28,6 +29,7 @@ type process struct {
 	run      *child
 	calls    sync.WaitGroup // what runs for its calls
 	held     any            // by whoever has the guest for himself
+	probing  atomic.Bool
 
 	mu      sync.Mutex
 	verdict error // why we end it; nil while we do not
@@ -50,7 +52,7 @@ func (i *Instance) launch(life context.Context) (*process, error) {
 			os.RemoveAll(sockets)
 		}
 	}()
-	cage, note, err := openCage(i.group, i.options.Limits, i.runtime.groups)
+	cage, note, err := openCage(i.group, i.artifact.Contract, i.options.Limits, i.runtime.groups)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,8 @@ const (
 	DefaultStartTimeout = 5 * time.Second
 
 	killTimeout = 10 * time.Second
-	stopTimeout = 2 * time.Second // from the word to the kill
+	probeTime   = 10 * time.Second // in which a process must say that it lives
+	stopTimeout = 2 * time.Second  // from the word to the kill
 )
 
 // Config says where plugins are run.
@@ -50,7 +51,8 @@ type Config struct {
 
 // Runtime loads plugin binaries. It is safe for concurrent use.
 type Runtime struct {
-	cfg Config
+	cfg   Config
+	probe time.Duration
 
 	mu     sync.Mutex // also keeps the words of Fenced in order
 	ready  bool       // the folder is there and holds nothing of an earlier host
@@ -69,7 +71,7 @@ func New(cfg Config) *Runtime {
 	if cfg.Env == nil {
 		cfg.Env = []string{"PATH=" + os.Getenv("PATH")}
 	}
-	return &Runtime{cfg: cfg, live: map[*Instance]bool{}}
+	return &Runtime{cfg: cfg, probe: probeTime, live: map[*Instance]bool{}}
 }
 
 // Load starts a plugin and returns when it is configured and can be called. The
@@ -128,7 +130,7 @@ func checkContract(c wire.Contract) error {
 }
 
 func checkLimits(l plugin.Limits) error {
-	const most = 32 << 20
+	const most = 64 << 20
 	if l.Memory < 0 || l.Call < 0 || l.Output < 0 || l.Input < 0 || l.HostCalls < 0 || l.Log < 0 || l.Tasks < 0 || !(l.CPU >= 0.01 && l.CPU <= 10000) {
 		return fmt.Errorf("%w: limits %+v: none may be negative, and cpu is 0.01 to 10000 cores", pluginapi.ErrInvalid, l)
 	}

@@ -3,12 +3,27 @@
 package exec
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
 )
 
-const stopSignal = syscall.SIGSTOP
+// stopActor stops a process; when it returns no thread of it runs.
+func stopActor(t testing.TB, pid string) {
+	t.Helper()
+	signalTo(t, pid, syscall.SIGSTOP)
+	until(t, "all threads have stopped", func() bool {
+		threads, _ := filepath.Glob("/proc/" + pid + "/task/*/stat")
+		return !slices.ContainsFunc(threads, func(file string) bool {
+			b, err := os.ReadFile(file)
+			return err == nil && !bytes.Contains(b, []byte(") T "))
+		})
+	})
+}
 
 func signalTo(t testing.TB, pid string, sig syscall.Signal) {
 	t.Helper()
