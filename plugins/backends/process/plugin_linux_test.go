@@ -162,6 +162,13 @@ func TestPluginKilled(t *testing.T) {
 	if err != nil || len(fences) == 0 {
 		t.Fatalf("fences %v, %v", fences, err)
 	}
+	t.Cleanup(func() { // what a guard, or the next start, would tidy up
+		ctx, cancel := context.WithTimeout(context.Background(), longTime)
+		defer cancel()
+		if err := guard.Kill(ctx, fences); err != nil {
+			t.Error(err)
+		}
+	})
 	for range 2 {
 		lease := pluginapi.Lease{Epoch: 7, Valid: func() bool { return true }, Until: func() time.Duration { return time.Hour }}
 		if err := b.Start(pluginapi.WithLease(t.Context(), lease)); err != nil {
