@@ -239,6 +239,20 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// An answer far over the limit is refused while it comes: it never is in the
+// host's memory. Not parallel: it counts what the whole process allocates.
+func TestHugeAnswerIsNotTaken(t *testing.T) {
+	i := load(t, config(t, "actor"), options(t))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := i.Call(t.Context(), "big", []byte(strconv.Itoa(60<<20)))
+	runtime.ReadMemStats(&after)
+	wants(t, err, pluginapi.ErrPluginLimit)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 20<<20 {
+		t.Errorf("for an answer that was refused %d bytes were allocated", n)
+	}
+}
+
 // Killed again and again at random under calls: each call ends, no answer is
 // wrong, and each error says what may have happened.
 func TestKilledAtRandom(t *testing.T) {
