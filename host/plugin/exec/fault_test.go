@@ -253,6 +253,37 @@ func TestHugeAnswerIsNotTaken(t *testing.T) {
 	}
 }
 
+// A plugin that floods go-plugin's broker finds nobody there.
+func TestBrokerFlood(t *testing.T) {
+	before := runtime.NumGoroutine()
+	i := load(t, config(t, "flooding broker"), options(t))
+	for began := time.Now(); time.Since(began) < time.Second; {
+		mustCall(t, i, "echo", "x")
+		if n := runtime.NumGoroutine(); n > before+200 {
+			t.Fatalf("%d goroutines, %d before", n, before)
+		}
+	}
+}
+
+// A call that waits for a process ends when the plugin is closed.
+func TestCloseWhileItCannotStart(t *testing.T) {
+	t.Parallel()
+	i := load(t, config(t, "actor"), options(t))
+	if err := os.Remove(i.binary()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := i.Call(t.Context(), "exit", nil)
+	wants(t, err, pluginapi.ErrPluginCrashed)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := i.Call(t.Context(), "echo", nil)
+		ended <- err
+	}()
+	until(t, "the call waits", func() bool { return !i.turns.TryAcquire(everybody) || release(i) })
+	mustClose(t, i)
+	wants(t, <-ended, pluginapi.ErrPluginDisabled)
+}
+
 // Killed again and again at random under calls: each call ends, no answer is
 // wrong, and each error says what may have happened.
 func TestKilledAtRandom(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,8 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/go-plugin/runner"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/ozanturksever/go-cluster/pluginapi"
 	"github.com/ozanturksever/go-cluster/pluginapi/frame"
@@ -88,8 +91,8 @@ func (i *Instance) clientConfig(run *child, sockets string) *goplugin.ClientConf
 		StartTimeout:     i.runtime.cfg.StartTimeout,
 		Logger:           hclog.NewNullLogger(), // what matters comes back as an error
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: sockets},
-		SyncStdout:       i.log.writer("stdout"),
-		SyncStderr:       i.log.writer("stderr"),
+		SyncStdout:       i.log.writer("stdout", run.exited),
+		SyncStderr:       i.log.writer("stderr", run.exited),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
 			run.prepare(cmd.Env, dir)
 			return run, nil
@@ -98,10 +101,21 @@ func (i *Instance) clientConfig(run *child, sockets string) *goplugin.ClientConf
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(int(limits.Output)+frame.Overhead), grpc.MaxCallSendMsgSize(int(limits.Input)+frame.Overhead)),
 			grpc.WithMaxHeaderListSize(64 << 10),
 			grpc.WithDisableRetry(), // nothing is sent twice
+			grpc.WithStreamInterceptor(refuseBroker),
 			grpc.WithDisableServiceConfig(),
 			grpc.WithIdleTimeout(0),
 		},
 	}
+}
+
+// refuseBroker keeps go-plugin from opening the stream of its broker, which
+// nobody here uses: each message that a plugin sends there costs the host a
+// goroutine or an entry of a map that only grows.
+func refuseBroker(ctx context.Context, d *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+	if strings.HasPrefix(method, "/plugin.GRPCBroker/") {
+		return nil, status.Error(codes.Unimplemented, "there is no broker")
+	}
+	return open(ctx, d, conn, method, o...)
 }
 
 // connector hands out the connection that go-plugin has made.
