@@ -288,7 +288,9 @@ func TestCloseWhileItCannotStart(t *testing.T) {
 // wrong, and each error says what may have happened.
 func TestKilledAtRandom(t *testing.T) {
 	t.Parallel()
-	i := load(t, config(t, "actor"), options(t))
+	r := New(config(t, "actor"))
+	r.firstPause, r.lastPause = time.Millisecond, 20*time.Millisecond
+	i := loadBy(t, r, options(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	for caller := range 4 {
@@ -305,10 +307,10 @@ func TestKilledAtRandom(t *testing.T) {
 			}
 		})
 	}
-	const kills = 5
+	const kills = 15
 	for range kills {
 		crashes := i.Stats().Crashes
-		<-time.After(rand.N(100 * time.Millisecond))
+		<-time.After(rand.N(50 * time.Millisecond))
 		killActor(t, i)
 		until(t, "the kill is seen", func() bool { return i.Stats().Crashes > crashes })
 	}

@@ -64,19 +64,20 @@ func (i *Instance) supervise(life context.Context, first chan<- error) {
 	if err != nil {
 		return
 	}
-	for pause := firstPause; ; {
+	r := i.runtime
+	for pause := r.firstPause; ; {
 		if p != nil {
 			born := time.Now()
 			i.publish(nil, p, nil)
 			i.watch(life, p)
 			if time.Since(born) > longLife {
-				pause = firstPause
+				pause = r.firstPause
 			}
 		}
 		if !i.pause(pause) {
 			return
 		}
-		pause = min(2*pause, lastPause)
+		pause = min(2*pause, r.lastPause)
 		i.restarts.Add(1)
 		if p, err = i.launch(life); err != nil {
 			i.options.Logger.Error("a plugin cannot be restarted", "plugin", i.artifact.Name, "error", err, "next_in", pause)
