@@ -1,7 +1,6 @@
 package answer
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -31,26 +30,30 @@ func (p *Plugin) candidates(in []byte) error {
 	return nil
 }
 
-// merge makes a table of an old one and what has changed. Only the new rows are
-// copied as deep as their text: a table must not keep every message alive that
-// it once learned something from.
+// merge makes a table of an old one and what has changed, all of them sorted by
+// node. Only the new rows are copied as deep as their text: a table must not keep
+// every message alive that it once learned something from.
 func merge(old, upserts []pluginapi.Candidate, removed []string) []pluginapi.Candidate {
 	out := make([]pluginapi.Candidate, 0, len(old)+len(upserts))
-	for _, c := range old {
-		_, changed := slices.BinarySearchFunc(upserts, c.Node, byNode)
-		_, gone := slices.BinarySearch(removed, c.Node)
-		if !changed && !gone {
-			out = append(out, c)
+	for len(old) > 0 || len(upserts) > 0 {
+		if len(upserts) > 0 && (len(old) == 0 || upserts[0].Node <= old[0].Node) {
+			if len(old) > 0 && old[0].Node == upserts[0].Node {
+				old = old[1:]
+			}
+			out = append(out, clone(upserts[0]))
+			upserts = upserts[1:]
+			continue
 		}
+		for len(removed) > 0 && removed[0] < old[0].Node {
+			removed = removed[1:]
+		}
+		if len(removed) == 0 || removed[0] != old[0].Node {
+			out = append(out, old[0])
+		}
+		old = old[1:]
 	}
-	for _, c := range upserts {
-		out = append(out, clone(c))
-	}
-	slices.SortFunc(out, func(a, b pluginapi.Candidate) int { return cmp.Compare(a.Node, b.Node) })
 	return out
 }
-
-func byNode(c pluginapi.Candidate, node string) int { return cmp.Compare(c.Node, node) }
 
 func clone(c pluginapi.Candidate) pluginapi.Candidate {
 	c.Node = strings.Clone(c.Node)

@@ -246,9 +246,12 @@ func (c *cursor) leave(end int) { c.at, c.end = c.end, end }
 // holds what it held when the memory was last in use.
 func another[T any](p *[]T) *T {
 	n := len(*p)
-	if n < cap(*p) {
+	switch {
+	case n < cap(*p):
 		*p = (*p)[:n+1]
-	} else {
+	case n == 0:
+		*p = make([]T, 1, 4) // most lists are that short: one allocation, not three
+	default:
 		var zero T
 		*p = append(*p, zero)
 	}

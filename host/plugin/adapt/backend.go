@@ -36,14 +36,16 @@ const (
 // once a second whether it has given up; its Stop, and Close, end that and wait
 // for it.
 //
-// Start and Stop may last longer than one call of a plugin: load the instance
-// with a limit of time that is long enough.
+// A stop does not wait for a start that is under way: what becomes of that one is
+// for the plugin to decide. Start and Stop may last longer than one call of a
+// plugin: load the instance with a limit of time that is long enough.
 type Backend struct {
 	i      plugin.Instance
 	failed chan error
 
-	turn chan struct{} // who holds it starts or stops
-	poll *poll         // while started; guarded by turn
+	mu    sync.Mutex
+	poll  *poll // of the last start
+	stops int   // how many there were: a start that one has overtaken asks nothing
 }
 
 // poll is the one who asks.
@@ -57,16 +59,7 @@ func NewBackend(ctx context.Context, i plugin.Instance) (*Backend, error) {
 	if _, err := Describe(ctx, i, wire.ContractBackend); err != nil {
 		return nil, err
 	}
-	return &Backend{i: i, failed: make(chan error, 1), turn: make(chan struct{}, 1)}, nil
-}
-
-func (b *Backend) take(ctx context.Context) error {
-	select {
-	case b.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for an earlier start or stop: %w", context.Cause(ctx))
-	}
+	return &Backend{i: i, failed: make(chan error, 1)}, nil
 }
 
 // Start starts the service, with the epoch of the context's lease.
@@ -76,10 +69,6 @@ func (b *Backend) take(ctx context.Context) error {
 // ErrNotLeader, without a call, when the context carries a lease that does not
 // hold; else the plugin's.
 func (b *Backend) Start(ctx context.Context) error {
-	if err := b.take(ctx); err != nil {
-		return err
-	}
-	defer func() { <-b.turn }()
 	var m wire.Start
 	if lease, ok := pluginapi.LeaseFrom(ctx); ok {
 		if lease.Valid == nil || !lease.Valid() {
@@ -87,24 +76,18 @@ func (b *Backend) Start(ctx context.Context) error {
 		}
 		m.Epoch = uint64(lease.Epoch)
 	}
-	b.endPoll()
-	b.drainFailed()
+	stops := b.endPoll(false)
 	if _, err := b.i.Call(ctx, wire.OpStart, m.Append(nil)); err != nil {
 		return err
 	}
-	b.beginPoll()
+	b.beginPoll(stops)
 	return nil
 }
 
 // Stop stops the service: gracefully until shortly before the context's
 // deadline, so that there is time for force.
 func (b *Backend) Stop(ctx context.Context) error {
-	if err := b.take(ctx); err != nil {
-		return err
-	}
-	defer func() { <-b.turn }()
-	b.endPoll()
-	b.drainFailed()
+	b.endPoll(true)
 	m := wire.Stop{GraceMS: grace(ctx).Milliseconds()}
 	_, err := b.i.Call(ctx, wire.OpStop, m.Append(nil))
 	return err
@@ -153,25 +136,38 @@ func (b *Backend) status(ctx context.Context) (m wire.Status, err error) {
 // backend; Start and Stop take an error back that nobody read.
 func (b *Backend) Failed() <-chan error { return b.failed }
 
-func (b *Backend) drainFailed() {
-	select {
-	case <-b.failed:
-	default:
+// beginPoll begins to ask, unless a stop has come meanwhile.
+func (b *Backend) beginPoll(stops int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stops != stops || b.poll != nil {
+		return
 	}
-}
-
-func (b *Backend) beginPoll() {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.poll = &poll{end: cancel}
 	b.poll.gone.Go(func() { b.watch(ctx) })
 }
 
-func (b *Backend) endPoll() {
-	if b.poll != nil {
-		b.poll.end()
-		b.poll.gone.Wait()
-		b.poll = nil
+// endPoll ends the asking, and takes back what nobody has read. It says how many
+// stops there were.
+func (b *Backend) endPoll(stop bool) (stops int) {
+	b.mu.Lock()
+	if stop {
+		b.stops++
 	}
+	stops = b.stops
+	p := b.poll
+	b.poll = nil
+	b.mu.Unlock()
+	if p != nil {
+		p.end()
+		p.gone.Wait()
+		select {
+		case <-b.failed:
+		default:
+		}
+	}
+	return stops
 }
 
 // watch asks until the service is given up, or gone. A plugin that does not
@@ -207,14 +203,20 @@ func (b *Backend) watch(ctx context.Context) {
 	}
 }
 
-// Close ends the asking. It ends neither the service nor the instance.
+// Close ends the asking and waits for it, as long as its context allows. It ends
+// neither the service nor the instance.
 func (b *Backend) Close(ctx context.Context) error {
-	if err := b.take(ctx); err != nil {
-		return err
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		b.endPoll(true)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close backend: %w", context.Cause(ctx))
 	}
-	defer func() { <-b.turn }()
-	b.endPoll()
-	return nil
 }
 
 func cut(s string) string {

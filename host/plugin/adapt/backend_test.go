@@ -3,6 +3,7 @@ package adapt_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -23,9 +24,13 @@ type service struct {
 	grace  []int64
 	epochs []uint64
 	fences []pluginapi.Fence
+	slow   chan struct{} // a start waits for it; nil: it does not
 }
 
 func (s *service) Call(_ context.Context, op string, in []byte) ([]byte, error) {
+	if op == wire.OpStart && s.slow != nil {
+		<-s.slow
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch op {
@@ -150,6 +155,54 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
+// TestStoppedForAMoment: only three times in a row it counts.
+func TestStoppedForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newBackend(t)
+		if err := b.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(500 * time.Millisecond) // between two questions
+		for range 10 {
+			s.set(wire.Status{Status: pluginapi.StatusStopped}, nil)
+			time.Sleep(2 * time.Second)
+			s.set(wire.Status{Status: pluginapi.StatusStarting}, nil)
+			time.Sleep(time.Second)
+		}
+		select {
+		case err := <-b.Failed():
+			t.Error(err)
+		default:
+		}
+		if err := b.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestStopOvertakesAStart: it does not wait for it, and nobody asks for a service
+// whose start was overtaken.
+func TestStopOvertakesAStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newBackend(t)
+		s.slow = make(chan struct{})
+		started := make(chan error)
+		go func() { started <- b.Start(t.Context()) }()
+		synctest.Wait()
+		if err := b.Stop(t.Context()); err != nil || len(s.grace) != 1 {
+			t.Errorf("stop: %v, %d stops at the plugin", err, len(s.grace))
+		}
+		close(s.slow)
+		if err := <-started; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if n := s.polls(); n != 0 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
 func TestGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, s := newBackend(t)
@@ -232,7 +285,7 @@ func TestFencesOfOthersAreRefused(t *testing.T) {
 		{}, {Kind: "pid", Name: "1"},
 		env(""), env("GCHOST_INSTANCE=p.n.b"), env("GCHOST_INSTANCE=p.n.a.b"), env("PATH=/bin"), env("GCHOST_INSTANCE="),
 		group(""), group("/sys/fs/cgroup"), group("/sys/fs/cgroup/system.slice/ssh.service"), group("/sys/fs/cgroup/gchost/p.n.ab"),
-		group("/sys/fs/cgroup/gchost/p.n.a/../p.n.b"), group("/p.n.a"), group("sys/fs/cgroup/p.n.a"), group("/sys/fs/cgroup/p.n.a/"),
+		group("/sys/fs/cgroup/gchost/p.n.a/../p.n.b"), group("/p.n.a"), group("sys/fs/cgroup/p.n.a"), group("/sys/fs/cgroup/p.n.a/"), group("/sys/fs/cgroup/p.n.a/x\x00"), group("/sys/fs/cgroup/p.n.a/" + strings.Repeat("x", 1024)),
 	} {
 		b, s := newBackend(t)
 		s.fences = []pluginapi.Fence{env("GCHOST_INSTANCE=p.n.a"), f}

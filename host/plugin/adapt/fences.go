@@ -17,6 +17,7 @@ import (
 const (
 	markKey = "GCHOST_INSTANCE="
 	groups  = "/sys/fs/cgroup/"
+	maxPath = 1024
 )
 
 // Bind tells the plugin whose it is and asks what the guard has to kill. A plugin
@@ -62,7 +63,7 @@ func checkFence(in pluginapi.Instance, f pluginapi.Fence) error {
 		}
 		return fmt.Errorf("%w: fence env %.300q: give %s%s", pluginapi.ErrPluginProtocol, f.Name, markKey, name)
 	case pluginapi.FenceCgroup:
-		inside := strings.HasPrefix(f.Name, groups) && path.Clean(f.Name) == f.Name
+		inside := strings.HasPrefix(f.Name, groups) && path.Clean(f.Name) == f.Name && len(f.Name) <= maxPath && !strings.ContainsRune(f.Name, 0)
 		if inside && slices.Contains(strings.Split(f.Name, "/"), name) {
 			return nil
 		}

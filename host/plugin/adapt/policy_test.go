@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -120,6 +121,8 @@ func TestOnlyChangesAreSent(t *testing.T) {
 	s.want(t, "candidates 3>4 +2 -0", "rank 1 apps at 4")
 	mustRank(t, p, nodes(4, "a", "b", "d", "e", "f", "z"))
 	s.want(t, "candidates 0>4 +6 -0", "rank 1 apps at 4") // another table of the same epoch
+	mustRank(t, p, nodes(41, "a", "b", "d", "e"))
+	s.want(t, "candidates 4>41 +0 -2", "rank 1 apps at 41")
 	mustRank(t, p, nodes(5, "p", "q", "r"))
 	s.want(t, "candidates 0>5 +3 -0", "rank 1 apps at 5") // larger than half
 	mustRank(t, p, nodes(0, "p", "q", "r"))
@@ -228,4 +231,31 @@ func TestManyApps(t *testing.T) {
 		t.Errorf("no candidates: %v, %v", all, err)
 	}
 	s.want(t)
+}
+
+// TestEveryFieldIsSeen: a candidate that differs in one field, any, is sent.
+func TestEveryFieldIsSeen(t *testing.T) {
+	fields := reflect.TypeFor[pluginapi.Candidate]()
+	for i := range fields.NumField() {
+		if fields.Field(i).Name == "Node" {
+			continue
+		}
+		p, s := policyOver(t, true)
+		mustRank(t, p, nodes(1, "a", "b", "c"))
+		changed := nodes(2, "a", "b", "c")
+		switch f := reflect.ValueOf(&changed.Candidates[1]).Elem().Field(i); f.Kind() {
+		case reflect.Bool:
+			f.SetBool(!f.Bool())
+		case reflect.Int64:
+			f.SetInt(f.Int() + 1)
+		default:
+			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+		}
+		s.calls = nil
+		mustRank(t, p, changed)
+		s.want(t, "candidates 1>2 +1 -0", "rank 1 apps at 2")
+		if t.Failed() {
+			t.Fatalf("field %s", fields.Field(i).Name)
+		}
+	}
 }

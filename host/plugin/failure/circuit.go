@@ -76,7 +76,7 @@ func (c *Circuit) Done(now time.Time, p Permit, v Verdict) {
 	switch {
 	case c.State() == HalfOpen && p.trial == c.trial:
 		c.endTrial(now, v)
-	case c.State() == Closed && p.trial == 0 && v == Fault:
+	case c.State() == Closed && v == Fault:
 		c.note(now)
 	}
 }

@@ -50,6 +50,17 @@ func TestCircuitStories(t *testing.T) {
 			62   fault a     closed
 			63   call a      closed
 			63   fault a     open`,
+		"a fault of exactly a minute ago does not count": `
+			0    call a      closed
+			0    fault a     closed
+			0    call a      closed
+			0    fault a     closed
+			0    call a      closed
+			0    fault a     closed
+			0    call a      closed
+			0    fault a     closed
+			60   call a      closed
+			60   fault a     closed`,
 		"a trial that breaks doubles the wait": opened + `
 			1    call t      half-open
 			2    fault t     open

@@ -142,6 +142,38 @@ func TestCallersEndIsNoFault(t *testing.T) {
 	})
 }
 
+// TestATrialThatNobodyWaitsForProvesNothing: the circuit stays as it was, and the
+// next call is the trial.
+func TestATrialThatNobodyWaitsForProvesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := true
+		g, circuit, _ := guard(t, ranker(func(ctx context.Context) ([]int64, error) {
+			if broken {
+				return nil, pluginapi.ErrPluginCrashed
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}), failure.Rule{})
+		for range 5 {
+			if _, err := g.Rank(t.Context(), app, table); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var changes []failure.State
+		circuit.Changed = func(s failure.State, _ error) { changes = append(changes, s) }
+		broken = false
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, err := g.Rank(ctx, app, table); !errors.Is(err, context.DeadlineExceeded) || circuit.State() != failure.Open || len(changes) > 0 {
+			t.Errorf("%v, %s, changes %v", err, circuit.State(), changes)
+		}
+		if _, err := g.Rank(t.Context(), app, table); err != nil || circuit.State() != failure.Open || len(changes) != 1 {
+			t.Errorf("the next trial hangs: %v, %s, changes %v", err, circuit.State(), changes)
+		}
+	})
+}
+
 // TestPolicyThatFails: a rule may want the plugin's ranking or none, and retries
 // stay within the deadline.
 func TestPolicyThatFails(t *testing.T) {
@@ -153,11 +185,11 @@ func TestPolicyThatFails(t *testing.T) {
 			}
 			return []int64{1, 2}, nil
 		})
-		g, _, told := guard(t, flaky, failure.Rule{Retries: 2, Wait: 100 * time.Millisecond, Then: failure.Fail})
+		g, _, _ := guard(t, flaky, failure.Rule{Retries: 2, Wait: 100 * time.Millisecond, Then: failure.Fail})
 		if got, err := g.Rank(t.Context(), app, table); err != nil || !slices.Equal(got, []int64{1, 2}) || calls != 3 {
 			t.Errorf("the third call: %v, %v, %d calls", got, err, calls)
 		}
-		g, _, told = guard(t, fails(pluginapi.ErrBusy), failure.Rule{Retries: 50, Wait: 100 * time.Millisecond, Then: failure.Fail})
+		g, _, told := guard(t, fails(pluginapi.ErrBusy), failure.Rule{Retries: 50, Wait: 100 * time.Millisecond, Then: failure.Fail})
 		begun := time.Now()
 		if _, err := g.Rank(t.Context(), app, table); !errors.Is(err, pluginapi.ErrBusy) || !strings.Contains(err.Error(), "plugin p") {
 			t.Errorf("%v", err)
