@@ -34,6 +34,7 @@ type App struct {
 	Singleton   bool
 	Backend     pluginapi.Backend // nil: none
 	Database    *Database         // nil: none
+	Uses        Uses              // of plugins
 	Hooks       Hooks
 	HookTimeout time.Duration // 0: that of the node
 	Calls       Calls
@@ -147,7 +148,7 @@ func (c Config) Check() error {
 		fault("heartbeat %v + %v to stop all work + %v margin do not fit into lease ttl %v: give a shorter heartbeat", d.Heartbeat, d.budget(), d.margin(), d.TTL)
 	}
 	faults = append(append(faults, c.checkServers()), c.Plugins.check(c.DataDir)...)
-	faults = append(faults, checkDatabases(c.Apps)...)
+	faults = append(append(faults, checkDatabases(c.Apps)...), c.checkUses()...)
 	seen := map[string]bool{}
 	for _, a := range c.Apps {
 		faults = append(faults, pluginapi.CheckName("app", a.Name))

@@ -18,6 +18,8 @@ import (
 	"github.com/ozanturksever/go-cluster/host/monitor"
 	"github.com/ozanturksever/go-cluster/host/observe"
 	"github.com/ozanturksever/go-cluster/host/plugin/catalog"
+	"github.com/ozanturksever/go-cluster/host/plugin/grant"
+	"github.com/ozanturksever/go-cluster/host/plugin/grant/command"
 	"github.com/ozanturksever/go-cluster/host/replica"
 	"github.com/ozanturksever/go-cluster/host/rpc"
 	"github.com/ozanturksever/go-cluster/pluginapi"
@@ -40,6 +42,14 @@ type Node struct {
 	locks     *lock.Keeper
 	catalog   *catalog.Catalog // nil: the node has no plugins
 	blobs     blobStore
+	runtimes  runtimes
+	commands  *command.Table // nil: none
+	uses      []useful
+	webOnce   sync.Once
+	web       grant.Web
+	fenced    fenced
+	born      time.Time     // for the names of events
+	told      atomic.Uint64 // events to plugins
 
 	// Set by Run before the loop starts, not changed afterwards.
 	core      *core.Core
@@ -95,6 +105,9 @@ func New(cfg Config) (*Node, error) {
 		apps: map[string]*instance{}, callees: map[string]*rpc.Server{}, seen: newSeenEpochs(), slots: make(chan struct{}, maxWrites),
 		watchers: map[chan struct{}]struct{}{}, replies: map[uint64]chan core.Reply{},
 		wishes: map[uint64]func(core.Reply){},
+	}
+	if err := n.makePlugins(); err != nil {
+		return nil, err
 	}
 	n.makeServers()
 	n.makeDatabases()

@@ -13,19 +13,23 @@ import (
 	"github.com/ozanturksever/go-cluster/host/plugin/capability"
 	"github.com/ozanturksever/go-cluster/host/plugin/catalog"
 	"github.com/ozanturksever/go-cluster/host/plugin/catalog/plan"
+	"github.com/ozanturksever/go-cluster/host/plugin/grant/command"
 	"github.com/ozanturksever/go-cluster/host/plugin/manifest"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
 // Plugins says which plugins may run on a node, and what runs them.
 type Plugins struct {
-	Trust    []string            // public keys whose plugins may run; plugins.trust
-	Unsigned bool                // plugins without a signature may run too; plugins.allow_unsigned
-	Grants   map[string][]string // plugin -> capabilities that it may use, as a manifest has them; plugins.grants
-	Local    string              // folder of plugins under development; "": none; plugins.dir
-	Rules    plan.Rules          // when a new version is worse than the old one
-	Runtimes map[manifest.Runtime]plugin.Runtime
-	// Host returns what a plugin is given to ask its host with; nil: nothing.
+	Trust    []string                            // public keys whose plugins may run; plugins.trust
+	Unsigned bool                                // plugins without a signature may run too; plugins.allow_unsigned
+	Grants   map[string][]string                 // plugin -> capabilities that it may use, as a manifest has them; plugins.grants
+	Local    string                              // folder of plugins under development; "": none; plugins.dir
+	Rules    plan.Rules                          // when a new version is worse than the old one
+	Secrets  map[string]string                   // name -> file; plugins.secrets
+	Commands map[string]command.Command          // name -> what a plugin with that grant may run; plugins.commands
+	Runtimes map[manifest.Runtime]plugin.Runtime // nil: WebAssembly and binaries
+	// Host returns what a plugin is given to ask its host with; nil: what this
+	// node has, by its grants.
 	Host func(m manifest.Manifest, granted capability.Set, app string) plugin.Host
 }
 
@@ -49,6 +53,17 @@ func (p *Plugins) check(dataDir string) (faults []error) {
 		if _, err := capability.ParseSet(texts); err != nil {
 			faults = append(faults, fmt.Errorf("plugins.grants, for %s: %w", name, err))
 		}
+	}
+	for name, path := range p.Secrets {
+		if err := pluginapi.CheckName("secret", name); err != nil {
+			faults = append(faults, fmt.Errorf("plugins.secrets: %w", err))
+		}
+		if !filepath.IsAbs(path) {
+			faults = append(faults, fmt.Errorf("plugins.secrets: %w: %s: %q: give the absolute path of a file", pluginapi.ErrInvalid, name, path))
+		}
+	}
+	if _, err := command.New(p.Commands); err != nil {
+		faults = append(faults, fmt.Errorf("plugins.commands: %w", err))
 	}
 	return faults
 }
@@ -101,11 +116,15 @@ func (n *Node) newCatalog() *catalog.Catalog {
 	if p == nil {
 		return nil
 	}
+	host := p.Host
+	if host == nil {
+		host = n.pluginHost
+	}
 	return catalog.New(catalog.Config{
 		Platform: n.cfg.Platform, Node: n.cfg.Node, Dir: filepath.Join(n.cfg.DataDir, "plugins"),
 		Records: n.openPlugins, Blobs: n.openBlobs,
 		Members: n.pluginMembers, Changes: n.Changes,
-		Runtimes: p.Runtimes, Trust: manifest.Trust{Keys: p.Trust, AllowUnsigned: p.Unsigned}, Grants: p.grants(), Host: p.Host,
+		Runtimes: n.known(), Trust: manifest.Trust{Keys: p.Trust, AllowUnsigned: p.Unsigned}, Grants: p.grants(), Host: host,
 		Local: p.Local, Rules: p.Rules, Logger: n.log, OnEvent: n.auditPlugin,
 	})
 }
@@ -147,7 +166,13 @@ func (n *Node) servePlugins(context.Context) (stop func(), err error) {
 			n.log.Error("keep plugins", "err", err)
 		}
 	}()
-	return func() { cancel(); <-done }, nil
+	return func() {
+		cancel()
+		<-done
+		if err := n.closeUses(); err != nil {
+			n.log.Warn("end plugins", "err", err)
+		}
+	}, nil
 }
 
 // PluginFigures are what the node has counted of its plugins.
