@@ -33,19 +33,24 @@ func (s *Server) admit(m Message, q Question) {
 	now := time.Now()
 	s.mu.Lock()
 	r, f, done := s.decide(now, m, q)
-	if r == nil {
-		s.mu.Unlock()
-		switch {
-		case f != nil:
-			s.refuse(m, q, *f)
-		case done != nil:
-			s.respond(m.Respond, done.head, done.body)
-		}
-		return
+	if r != nil {
+		s.begin(now, r)
 	}
-	s.begin(now, r)
 	crew := s.crew
 	s.mu.Unlock()
+	switch {
+	case f != nil:
+		s.refuse(m, q, *f)
+		return
+	case done != nil:
+		s.respond(m.Respond, done.head, done.body)
+		return
+	case q.Where:
+		s.respond(m.Respond, Header{HeadTaken: {s.cfg.Node}}, nil)
+	}
+	if r == nil { // it has joined
+		return
+	}
 	crew.do(func() { s.serve(r, h) })
 }
 

@@ -162,33 +162,6 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// send makes one attempt at one node.
-func (c *Client) send(ctx context.Context, call *Call, to Address, q Question) ([]byte, error) {
-	probe, err := c.track(to, call.Circuit)
-	if err != nil {
-		return nil, err
-	}
-	if left, ok := ctx.Deadline(); ok {
-		q.Wait = budget(time.Until(left))
-	}
-	h, data, err := c.cfg.Bus.Request(ctx, to, q.header(), call.Payload)
-	c.untrack(to, probe, call.Circuit, wayOf(err))
-	if err == nil {
-		return readAnswer(to, call.Method, h, data)
-	}
-	unknown := errors.Is(err, pluginapi.ErrUnknownOutcome)
-	if unknown && errors.Is(ctx.Err(), context.Canceled) {
-		c.giveUp(ctx, to, q.ID)
-	}
-	if errors.Is(err, context.Canceled) && c.isClosed() {
-		err = fmt.Errorf("%w: %w", pluginapi.ErrShuttingDown, err)
-	}
-	if !unknown && !errors.Is(err, pluginapi.ErrUnreachable) && ended(ctx) == nil {
-		err = fmt.Errorf("%w: %w", pluginapi.ErrUnreachable, err) // this node is cut off
-	}
-	return nil, fmt.Errorf("call %s of app %s%s: %w", call.Method, to.App, at(to.Node), err)
-}
-
 func at(node string) string {
 	if node == "" {
 		return ""
@@ -197,7 +170,7 @@ func at(node string) string {
 }
 
 // giveUp tells the called node that nobody waits any more. Which one took a call
-// to any is not known; the deadline ends that.
+// to any may not be known yet; the deadline ends that.
 func (c *Client) giveUp(ctx context.Context, to Address, id string) {
 	if to.Node == "" {
 		return
@@ -217,40 +190,47 @@ func wayOf(err error) transport {
 	return unproven
 }
 
-// track counts a call on its way, unless the circuit is open.
-func (c *Client) track(to Address, circuit bool) (probe bool, err error) {
+// track enters an attempt into the book, unless the circuit is open.
+func (c *Client) track(to Address, circuit bool) (*waiting, error) {
+	w := &waiting{to: to, node: to.Node, words: make(chan word, maxWords)}
+	if to.Node != "" {
+		w.inc, _ = c.cfg.Directory.Incarnation(to.Node)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.loads[to]
 	if l == nil {
-		l = &load{}
+		l = &load{out: map[*waiting]struct{}{}}
 		c.loads[to] = l
 	}
 	if circuit {
 		if !l.breaker.Ready(time.Now()) {
-			return false, fmt.Errorf("call app %s on %s: %w: the last calls found nobody there: tried again within %v", to.App, to.Node, pluginapi.ErrCircuitOpen, openFor)
+			return nil, fmt.Errorf("call app %s on %s: %w: the last calls found nobody there: tried again within %v", to.App, to.Node, pluginapi.ErrCircuitOpen, openFor)
 		}
 		before := l.breaker.State()
-		probe = l.breaker.Begin()
+		w.probe = l.breaker.Begin()
 		c.changed(to, before, l.breaker.State())
 	}
-	l.out++
-	return probe, nil
+	l.out[w] = struct{}{}
+	return w, nil
 }
 
-func (c *Client) untrack(to Address, probe, circuit bool, r transport) {
+// untrack takes an attempt out of the book. node is who has taken it, "" if
+// nobody knows.
+func (c *Client) untrack(w *waiting, circuit bool, r transport) (node string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l := c.loads[to]
-	l.out--
+	l := c.loads[w.to]
+	delete(l.out, w)
 	if circuit {
 		before := l.breaker.State()
-		l.breaker.End(time.Now(), probe, r)
-		c.changed(to, before, l.breaker.State())
+		l.breaker.End(time.Now(), w.probe, r)
+		c.changed(w.to, before, l.breaker.State())
 	}
-	if l.out == 0 && l.breaker.idle() && len(c.loads) > maxLoads {
-		delete(c.loads, to)
+	if len(l.out) == 0 && l.breaker.idle() && len(c.loads) > maxLoads {
+		delete(c.loads, w.to)
 	}
+	return w.node
 }
 
 func (c *Client) changed(to Address, before, after Circuit) {
@@ -278,7 +258,7 @@ func (c *Client) choose(call *Call, tried []string) (to Address, ok bool) {
 	}
 	to.App = call.App
 	to.Node, ok = pick(peers,
-		func(node string) int { return of(node).out },
+		func(node string) int { return len(of(node).out) },
 		func(node string) bool {
 			return !slices.Contains(tried, node) && (!call.Circuit || of(node).breaker.Ready(now))
 		}, c.turn)

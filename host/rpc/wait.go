@@ -1,0 +1,166 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/ozanturksever/go-cluster/pluginapi"
+)
+
+// goneGrace is how long an answer may still be on its way after its node is no
+// member any more.
+const goneGrace = 250 * time.Millisecond
+
+// errGoneAway is the end of a call to a node that is no member any more.
+var errGoneAway = fmt.Errorf("%w: the node has left the platform, or was lost, before it answered", pluginapi.ErrUnknownOutcome)
+
+// waiting is an attempt that waits for its answer.
+type waiting struct {
+	to    Address
+	probe bool
+	words chan word
+	early atomic.Bool // an early word has come
+	node  string // who has it; "": any, nobody knows. Guarded by the client
+	inc   uint64 // of that node; 0: not known yet. Guarded by the client
+	gone  bool   // that has been told. Guarded by the client
+}
+
+// word is what an attempt is told while it waits.
+type word struct {
+	kind wordKind
+	h    Header
+	data []byte
+	err  error
+}
+
+type wordKind int
+
+const (
+	finalWord wordKind = iota // the answer
+	takenWord                 // a node has begun
+	goneWord                  // the node is no member any more
+)
+
+// maxWords is how many words may come while nobody reads: one of each kind.
+const maxWords = 3
+
+// Answered implements Asker.
+func (w *waiting) Answered(h Header, data []byte, err error) {
+	if err == nil && len(h[HeadTaken]) > 0 {
+		if w.early.CompareAndSwap(false, true) { // only the first says something
+			w.words <- word{kind: takenWord, h: h}
+		}
+		return
+	}
+	w.words <- word{h: h, data: data, err: err}
+}
+
+// await waits for the answer to a question that was sent.
+func (c *Client) await(ctx context.Context, w *waiting, ticket uint64) (Header, []byte, error) {
+	var grace <-chan time.Time
+	var err error
+	for err == nil {
+		select {
+		case in := <-w.words:
+			switch in.kind {
+			case finalWord:
+				return in.h, in.data, in.err
+			case takenWord:
+				c.taken(w, in.h)
+			case goneWord:
+				t := time.NewTimer(goneGrace)
+				defer t.Stop()
+				grace = t.C
+			}
+		case <-grace:
+			err = errGoneAway
+		case <-ctx.Done():
+			err = fmt.Errorf("%w: %w", pluginapi.ErrUnknownOutcome, ended(ctx))
+		}
+	}
+	if c.cfg.Bus.Forget(ticket) {
+		return nil, nil, err
+	}
+	for { // it came in the same moment
+		if in := <-w.words; in.kind == finalWord {
+			return in.h, in.data, in.err
+		}
+	}
+}
+
+// taken takes note of the node that has begun to handle a call to any.
+func (c *Client) taken(w *waiting, h Header) {
+	r := reader{h: h}
+	node := r.name(HeadTaken, "node")
+	if r.err != nil {
+		return
+	}
+	inc, _ := c.cfg.Directory.Incarnation(node)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w.node == "" {
+		w.node, w.inc = node, inc
+	}
+}
+
+// Review is told that the members may have changed. A call to a node that is no
+// member any more, or has begun another life, is not waited for: it ends a
+// moment later, as one whose outcome is unknown.
+func (c *Client) Review() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.loads {
+		for w := range l.out {
+			if w.node == "" || w.gone {
+				continue
+			}
+			inc, known := c.cfg.Directory.Incarnation(w.node)
+			switch {
+			case !known || inc == w.inc:
+			case w.inc == 0:
+				w.inc = inc
+			default:
+				w.gone = true
+				w.words <- word{kind: goneWord}
+			}
+		}
+	}
+}
+
+// send makes one attempt at one node. node is who has taken it, if that is
+// known.
+func (c *Client) send(ctx context.Context, call *Call, to Address, q Question) (node string, _ []byte, err error) {
+	w, err := c.track(to, call.Circuit)
+	if err != nil {
+		return to.Node, nil, err
+	}
+	if left, ok := ctx.Deadline(); ok {
+		q.Wait = budget(time.Until(left))
+	}
+	q.Where = to.Node == ""
+	var h Header
+	var data []byte
+	ticket, err := c.cfg.Bus.Ask(to, q.header(), call.Payload, w)
+	if err == nil {
+		h, data, err = c.await(ctx, w, ticket)
+	}
+	node = c.untrack(w, call.Circuit, wayOf(err))
+	if err == nil {
+		data, err = readAnswer(to, call.Method, h, data)
+		return node, data, err
+	}
+	unknown := errors.Is(err, pluginapi.ErrUnknownOutcome)
+	if unknown && errors.Is(ctx.Err(), context.Canceled) {
+		c.giveUp(ctx, Address{to.App, node}, q.ID)
+	}
+	if errors.Is(err, context.Canceled) && c.isClosed() {
+		err = fmt.Errorf("%w: %w", pluginapi.ErrShuttingDown, err)
+	}
+	if !unknown && !errors.Is(err, pluginapi.ErrUnreachable) && ended(ctx) == nil {
+		err = fmt.Errorf("%w: %w", pluginapi.ErrUnreachable, err) // this node is cut off
+	}
+	return node, nil, fmt.Errorf("call %s of app %s%s: %w", call.Method, to.App, at(node), err)
+}
