@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -82,7 +83,8 @@ func (l *Listener) Cancel() {
 }
 
 // Drain ends it so that no message is lost: the server is asked for no more, and
-// what it has delivered until then is handed on before Drain returns. Of a
+// what it has delivered until then is handed on before Drain returns. The server
+// has 2 s to say that it has heard. Of a
 // cluster of servers, another one may still send a message to the one that has
 // stopped delivering; nobody gets that.
 //
@@ -91,9 +93,11 @@ func (l *Listener) Cancel() {
 // The end of ctx, and that of the connection: what came until then is handed on
 // all the same.
 func (l *Listener) Drain(ctx context.Context) error {
-	err := l.sub.Drain() // nothing but the word to the server, which goes before the flush
-	if err == nil {
-		err = l.c.nc.FlushWithContext(ctx)
+	err := l.sub.Drain()               // nothing but the word to the server, which goes before the flush
+	if err == nil && l.c.Connected() { // else nothing can come
+		flush, cancel := context.WithTimeout(ctx, 2*time.Second)
+		err = l.c.nc.FlushWithContext(flush)
+		cancel()
 	}
 	_ = l.sub.Unsubscribe() // after a break it would be subscribed to again
 	if ended := l.end(ctx); err == nil {

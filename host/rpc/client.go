@@ -194,7 +194,8 @@ func wayOf(err error) transport {
 func (c *Client) track(to Address, circuit bool) (*waiting, error) {
 	w := &waiting{to: to, node: to.Node, words: make(chan word, maxWords)}
 	if to.Node != "" {
-		w.inc, _ = c.cfg.Directory.Incarnation(to.Node)
+		inc, known := c.cfg.Directory.Incarnation(to.Node)
+		w.inc, w.absent = inc, known && inc == 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

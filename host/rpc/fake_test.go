@@ -21,12 +21,12 @@ var errCut = fmt.Errorf("%w: the connection was lost", pluginapi.ErrUnknownOutco
 type fate int
 
 const (
-	deliver fate = iota
-	swallow      // it does not arrive
-	mute         // it arrives, the answer does not
-	cut          // it arrives, and the sender is told that the connection is lost
-	cutEarly     // as cut, and no early word comes either
-	offline      // it is not sent
+	deliver  fate = iota
+	swallow       // it does not arrive
+	mute          // it arrives, the answer does not
+	cut           // it arrives, and the sender is told that the connection is lost
+	cutEarly      // as cut, and no early word comes either
+	offline       // it is not sent
 )
 
 // network is a bus in memory.

@@ -294,3 +294,28 @@ func TestHostileEarlyWords(t *testing.T) {
 		}
 	})
 }
+
+// A node that is no member may answer, and then has the whole time; one of which
+// nothing is heard has not.
+func TestCallToNoMember(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.serve("a", map[string]Handler{"long": func(context.Context, []byte) ([]byte, error) {
+			<-time.After(10 * time.Second)
+			return []byte("done"), nil
+		}})
+		w.town.settle(Peer{Node: "other"})
+		data, err := w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: "long"})
+		if err != nil || string(data) != "done" {
+			t.Errorf("%q, %v", data, err)
+		}
+		w.fate = func(Address, int) fate { return swallow }
+		begun := time.Now()
+		for _, retry := range []Retry{{}, DefaultRetry()} {
+			_, err = w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: "long", Retry: retry})
+			want(t, err, []error{pluginapi.ErrUnknownOutcome}, pluginapi.ErrTimeout)
+		}
+		if took := time.Since(begun); took != 2*absentWait {
+			t.Errorf("it took %v", took)
+		}
+	})
+}

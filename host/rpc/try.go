@@ -42,8 +42,8 @@ func (c *Client) try(ctx context.Context, call *Call) ([]byte, error) {
 				return nil, err // the handler's own word
 			}
 		}
-		if errors.Is(err, pluginapi.ErrUnknownOutcome) && at.to.Node == "" {
-			return nil, err // a repetition could come to another node
+		if errors.Is(err, pluginapi.ErrUnknownOutcome) && (at.to.Node == "" || c.absent(at.to.Node)) {
+			return nil, err // a repetition could come to another node, or to none
 		}
 		if n >= call.Retry.Times || !mayRetry(err) || !sleep(ctx, call.Retry.pause(n)) {
 			return nil, err
@@ -112,7 +112,7 @@ func (c *Client) attempt(ctx context.Context, call *Call, at *attempt) ([]byte, 
 	}
 	at.to = Address{call.App, call.Target}
 	data, err := c.sendTo(ctx, call, at)
-	if inc, known := c.cfg.Directory.Incarnation(call.Target); known && inc == 0 && errors.Is(err, pluginapi.ErrUnreachable) {
+	if errors.Is(err, pluginapi.ErrUnreachable) && c.absent(call.Target) {
 		err = fmt.Errorf("%w: %w", pluginapi.ErrNodeNotFound, err)
 	}
 	return data, err

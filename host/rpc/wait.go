@@ -10,22 +10,25 @@ import (
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
-// goneGrace is how long an answer may still be on its way after its node is no
-// member any more.
-const goneGrace = 250 * time.Millisecond
+// How long is waited for a node that is no member.
+const (
+	goneGrace  = 250 * time.Millisecond // it was one: its answer may be on the way
+	absentWait = 2 * time.Second        // it was none when it was called: for its word that it has begun
+)
 
 // errGoneAway is the end of a call to a node that is no member any more.
-var errGoneAway = fmt.Errorf("%w: the node has left the platform, or was lost, before it answered", pluginapi.ErrUnknownOutcome)
+var errGoneAway = fmt.Errorf("%w: the node is not in the platform any more and has not answered", pluginapi.ErrUnknownOutcome)
 
 // waiting is an attempt that waits for its answer.
 type waiting struct {
-	to    Address
-	probe bool
-	words chan word
-	early atomic.Bool // an early word has come
-	node  string // who has it; "": any, nobody knows. Guarded by the client
-	inc   uint64 // of that node; 0: not known yet. Guarded by the client
-	gone  bool   // that has been told. Guarded by the client
+	to     Address
+	probe  bool
+	words  chan word
+	early  atomic.Bool // an early word has come
+	absent bool        // it is sent to a node that is no member
+	node   string      // who has it; "": any, nobody knows. Guarded by the client
+	inc    uint64      // of that node; 0: not known yet. Guarded by the client
+	gone   bool        // that has been told. Guarded by the client
 }
 
 // word is what an attempt is told while it waits.
@@ -61,6 +64,15 @@ func (w *waiting) Answered(h Header, data []byte, err error) {
 // await waits for the answer to a question that was sent.
 func (c *Client) await(ctx context.Context, w *waiting, ticket uint64) (Header, []byte, error) {
 	var grace <-chan time.Time
+	wait := func(d time.Duration) (stop func() bool) {
+		t := time.NewTimer(d)
+		grace = t.C
+		return t.Stop
+	}
+	if w.absent {
+		defer wait(absentWait)()
+	}
+	var gone bool
 	var err error
 	for err == nil {
 		select {
@@ -69,11 +81,13 @@ func (c *Client) await(ctx context.Context, w *waiting, ticket uint64) (Header, 
 			case finalWord:
 				return in.h, in.data, in.err
 			case takenWord:
+				if !gone {
+					grace = nil
+				}
 				c.taken(w, in.h)
 			case goneWord:
-				t := time.NewTimer(goneGrace)
-				defer t.Stop()
-				grace = t.C
+				gone = true
+				defer wait(goneGrace)()
 			}
 		case <-grace:
 			err = errGoneAway
@@ -104,6 +118,12 @@ func (c *Client) taken(w *waiting, h Header) {
 	if w.node == "" {
 		w.node, w.inc = node, inc
 	}
+}
+
+// absent reports whether a node is known to be no member.
+func (c *Client) absent(node string) bool {
+	inc, known := c.cfg.Directory.Incarnation(node)
+	return known && inc == 0
 }
 
 // Review is told that the members may have changed. A call to a node that is no
@@ -140,7 +160,7 @@ func (c *Client) send(ctx context.Context, call *Call, to Address, q Question) (
 	if left, ok := ctx.Deadline(); ok {
 		q.Wait = budget(time.Until(left))
 	}
-	q.Where = to.Node == ""
+	q.Where = to.Node == "" || w.absent
 	var h Header
 	var data []byte
 	ticket, err := c.cfg.Bus.Ask(to, q.header(), call.Payload, w)
