@@ -83,7 +83,7 @@ func TestCallToALostNodeEnds(t *testing.T) {
 func TestAnswerOfALeavingNode(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.serve("a", map[string]Handler{"late": func(context.Context, []byte) ([]byte, error) {
-			<-time.After(goneGrace / 2)
+			<-time.After(200 * time.Millisecond)
 			return []byte("done"), nil
 		}})
 		var all sync.WaitGroup
@@ -226,8 +226,8 @@ func TestClosingServerSendsCallsElsewhere(t *testing.T) {
 					}
 				})
 			}
+			synctest.Wait()
 		}
-		synctest.Wait()
 		a.mu.Lock()
 		a.open = false // as Close does before it drains
 		a.mu.Unlock()
