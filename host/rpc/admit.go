@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"context"
 	"time"
 
 	"github.com/ozanturksever/go-cluster/pluginapi"
@@ -13,8 +12,8 @@ type run struct {
 	req   []byte
 	key   string // "" if the call has no id
 	lease pluginapi.Lease
-	ctx   *callContext
-	stop  context.CancelFunc
+	ctx   callContext
+	late  bool // its time is over; guarded by the server
 	began time.Time
 	why   pluginapi.Error              // the context was ended before its deadline; guarded by the server
 	tell  []func(Header, []byte) error // who waits for the answer; guarded by the server
@@ -113,11 +112,12 @@ func (s *Server) begin(now time.Time, r *run) {
 	if r.q.Wait == 0 {
 		r.q.Wait = DefaultWait
 	}
-	r.ctx = &callContext{call: HandlerContext{
+	r.ctx.due = now.Add(r.q.Wait)
+	r.ctx.call = HandlerContext{
 		Method: r.q.Method, NodeID: s.cfg.Node, AppName: s.cfg.App, PlatformName: s.cfg.Platform,
 		RequestID: r.q.ID, CallerNode: r.q.Node, CallerApp: r.q.App, StartTime: now, Metadata: r.q.Meta,
-	}}
-	r.ctx.Context, r.stop = context.WithDeadline(context.Background(), now.Add(r.q.Wait))
+	}
+	s.clock.heed(r.ctx.due)
 	s.running[r] = struct{}{}
 	s.slots++
 	if r.key != "" {

@@ -49,6 +49,7 @@ type Server struct {
 	window  *Window
 	ended   chan struct{} // closed when a call ends; nil: nobody waits
 	crew    *crew         // while it is open
+	clock   *clock        // while it is open
 }
 
 // NewServer returns a server that has started nothing.
@@ -68,6 +69,7 @@ func (s *Server) Open() error {
 		return nil
 	}
 	s.open, s.crew = true, newCrew()
+	s.startClock()
 	if s.window == nil { // what was remembered before a Close is true after it
 		s.window = NewWindow(time.Now())
 	}
@@ -91,7 +93,7 @@ func (s *Server) Open() error {
 // as long as ctx allows. The callers of those that still run then are told so.
 func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
-	open, stops, crew := s.open, s.stops, s.crew
+	open, stops, crew, clock := s.open, s.stops, s.crew, s.clock
 	s.open, s.stops, s.leading = false, nil, 0
 	s.mu.Unlock()
 	if !open {
@@ -102,6 +104,7 @@ func (s *Server) Close(ctx context.Context) {
 	for _, r := range left {
 		s.tell(r, fault{string(pluginapi.ErrShuttingDown), stateRunning, fmt.Sprintf("%v: the handler still runs", pluginapi.ErrShuttingDown)})
 	}
+	clock.stop()
 	crew.close(len(left) == 0)
 }
 
