@@ -24,6 +24,7 @@ type waiting struct {
 	to     Address
 	probe  bool
 	words  chan word
+	timer  *time.Timer // of the call's deadline
 	early  atomic.Bool // an early word has come
 	absent bool        // it is sent to a node that is no member
 	node   string      // who has it; "": any, nobody knows. Guarded by the client
@@ -61,8 +62,34 @@ func (w *waiting) Answered(h Header, data []byte, err error) {
 	w.words <- word{h: h, data: data, err: err}
 }
 
+// newWaiting returns an attempt that nobody has told anything yet.
+func (c *Client) newWaiting(to Address) *waiting {
+	w, used := c.spare.Get().(*waiting)
+	if !used {
+		w = &waiting{words: make(chan word, maxWords), timer: time.NewTimer(time.Hour)}
+	}
+	w.to, w.node = to, to.Node
+	return w
+}
+
+// release lets an attempt be used again. It must be out of the book, and what it
+// has asked answered or forgotten. One that could be told an early word is not
+// used again: that may still be on the way.
+func (c *Client) release(w *waiting) {
+	w.timer.Stop()
+	if w.absent || w.to.Node == "" {
+		return
+	}
+	for len(w.words) > 0 {
+		<-w.words
+	}
+	*w = waiting{words: w.words, timer: w.timer}
+	c.spare.Put(w)
+}
+
 // await waits for the answer to a question that was sent.
-func (c *Client) await(ctx context.Context, w *waiting, ticket uint64) (Header, []byte, error) {
+func (c *Client) await(out *outing, w *waiting, ticket uint64) (Header, []byte, error) {
+	w.timer.Reset(time.Until(out.until))
 	var grace <-chan time.Time
 	wait := func(d time.Duration) (stop func() bool) {
 		t := time.NewTimer(d)
@@ -91,8 +118,12 @@ func (c *Client) await(ctx context.Context, w *waiting, ticket uint64) (Header, 
 			}
 		case <-grace:
 			err = errGoneAway
-		case <-ctx.Done():
-			err = fmt.Errorf("%w: %w", pluginapi.ErrUnknownOutcome, ended(ctx))
+		case <-w.timer.C:
+			err = fmt.Errorf("%w: %w", pluginapi.ErrUnknownOutcome, pluginapi.ErrTimeout)
+		case <-out.Context.Done():
+			err = fmt.Errorf("%w: %w", pluginapi.ErrUnknownOutcome, ended(out.Context))
+		case <-c.closing:
+			err = fmt.Errorf("%w: %w", pluginapi.ErrUnknownOutcome, context.Canceled)
 		}
 	}
 	if c.cfg.Bus.Forget(ticket) {
@@ -165,9 +196,10 @@ func (c *Client) send(ctx context.Context, call *Call, to Address, q Question) (
 	var data []byte
 	ticket, err := c.cfg.Bus.Ask(to, q.header(), call.Payload, w)
 	if err == nil {
-		h, data, err = c.await(ctx, w, ticket)
+		h, data, err = c.await(call.out, w, ticket)
 	}
 	node = c.untrack(w, call.Circuit, wayOf(err))
+	c.release(w)
 	if err == nil {
 		data, err = readAnswer(to, call.Method, h, data)
 		return node, data, err
