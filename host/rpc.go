@@ -173,12 +173,12 @@ func (c caller) Answered(m bus.Message, err error) {
 }
 
 // Ask implements rpc.Bus.
-func (b callBus) Ask(to rpc.Address, h rpc.Header, data []byte, a rpc.Asker) (ticket uint64, err error) {
+func (b callBus) Ask(to rpc.Address, h rpc.Header, note string, data []byte, a rpc.Asker) (ticket uint64, err error) {
 	c, subject, err := b.open(to)
 	if err != nil {
 		return 0, err
 	}
-	ticket, err = c.Ask(bus.Message{Subject: subject, Header: h, Data: data}, rpc.HeadTaken, caller{a})
+	ticket, err = c.Ask(bus.Message{Subject: subject, Header: h, Note: note, Data: data}, rpc.HeadTaken, caller{a})
 	return ticket, closing(err)
 }
 
@@ -216,7 +216,7 @@ func (b callBus) Listen(at rpc.Address, fn func(rpc.Message)) (stop func(context
 		queue = callQueue
 	}
 	l, err := c.Listen(subject, queue, func(m bus.Message) {
-		in := rpc.Message{Header: rpc.Header(m.Header), Data: m.Data}
+		in := rpc.Message{Header: rpc.Header(m.Header), Note: m.Note, Data: m.Data}
 		if m.Asks() {
 			in.Respond = func(h rpc.Header, data []byte) error { return m.RespondMsg(bus.Header(h), data) }
 		}

@@ -3,10 +3,15 @@ package bus
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 )
+
+// noteMark is what the note of a question follows, in the subject for its
+// answer.
+const noteMark = ".gcnote."
 
 // Asker waits for the answer to one question.
 type Asker interface {
@@ -27,6 +32,10 @@ type question struct {
 // header early, if that is not "", is an early word of whoever has taken the
 // question, and the answer is still to come. The ticket is for [Conn.Forget].
 //
+// The message's note, if it is not "", must be one token of a subject, without
+// blanks and wildcards. It travels in the subject for the answer, where a
+// [Listener] finds it: a header would have to be parsed.
+//
 // Unlike [Conn.Request] it knows no time: whoever asks forgets the question when
 // it waits no more.
 //
@@ -35,21 +44,26 @@ type question struct {
 // ErrRefused when it was not sent; asker is not told then. ErrUnknown when the
 // connection was closed at that moment.
 func (c *Conn) Ask(m Message, early string, asker Asker) (ticket uint64, err error) {
-	ticket, err = c.ask(&nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Data}, early, asker)
+	ticket, err = c.ask(&nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Data}, m.Note, early, asker)
 	if err != nil {
 		return 0, fmt.Errorf("request to %s: %w", m.Subject, err)
 	}
 	return ticket, nil
 }
 
-func (c *Conn) ask(msg *nats.Msg, early string, asker Asker) (ticket uint64, err error) {
+func (c *Conn) ask(msg *nats.Msg, note, early string, asker Asker) (ticket uint64, err error) {
 	if err := c.openInbox(); err != nil {
 		return 0, asRefused(err)
 	}
 	if ticket, err = c.begin(question{msg.Subject, early, asker}); err != nil {
 		return 0, asRefused(err)
 	}
-	msg.Reply = string(strconv.AppendUint(append(make([]byte, 0, len(c.inbox)+13), c.inbox...), ticket, 36))
+	reply := append(make([]byte, 0, 256), c.inbox...)
+	reply = strconv.AppendUint(reply, ticket, 36)
+	if note != "" {
+		reply = append(append(reply, noteMark...), note...)
+	}
+	msg.Reply = string(reply)
 	if err := c.nc.PublishMsg(msg); err != nil && c.Forget(ticket) {
 		return 0, outcome(err)
 	}
@@ -88,14 +102,15 @@ func (c *Conn) begin(q question) (ticket uint64, err error) {
 func (c *Conn) openInbox() error {
 	c.inboxOnce.Do(func() {
 		c.inbox = c.inboxes() + nuid.Next() + "."
-		_, c.inboxErr = c.nc.Subscribe(c.inbox+"*", c.answer)
+		_, c.inboxErr = c.nc.Subscribe(c.inbox+">", c.answer)
 	})
 	return c.inboxErr
 }
 
 // answer tells whoever waits for it.
 func (c *Conn) answer(m *nats.Msg) {
-	ticket, err := strconv.ParseUint(m.Subject[min(len(c.inbox), len(m.Subject)):], 36, 64)
+	digits, _, _ := strings.Cut(m.Subject[min(len(c.inbox), len(m.Subject)):], ".")
+	ticket, err := strconv.ParseUint(digits, 36, 64)
 	if err != nil {
 		return
 	}

@@ -44,7 +44,7 @@ func (c *Conn) send(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 		defer cancel()
 	}
 	in := make(asking, 1)
-	ticket, err := c.ask(msg, "", in)
+	ticket, err := c.ask(msg, "", "", in)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,8 @@ type Listener struct {
 	done    chan struct{} // closed when fn is not called any more
 }
 
-// Listen is [Conn.Subscribe] with an end that loses nothing.
+// Listen is [Conn.Subscribe] with an end that loses nothing, and the notes of
+// questions.
 //
 // # Errors
 //
@@ -66,7 +68,11 @@ func (l *Listener) run(fn func(Message)) {
 			return
 		}
 		if !l.over.Load() {
-			fn(received(m))
+			in := received(m)
+			if i := strings.LastIndex(m.Reply, noteMark); i >= 0 {
+				in.Note = m.Reply[i+len(noteMark):]
+			}
+			fn(in)
 		}
 		if l.last.Load() && len(l.in) == 0 {
 			return

@@ -17,6 +17,7 @@ type Address struct{ App, Node string }
 // Message is a message as it came in.
 type Message struct {
 	Header  Header
+	Note    string // see Bus.Ask; "" if there is none
 	Data    []byte
 	Respond func(Header, []byte) error // nil: no answer is wanted
 }
@@ -33,9 +34,10 @@ type Asker interface {
 // Bus carries messages.
 type Bus interface {
 	// Ask sends a message and returns; a is told its answer, once. Before that it
-	// is told any number of early words, which have a header for that; see docs/rpc.md. The
-	// ticket is for Forget. An error is one that a would be told otherwise.
-	Ask(to Address, h Header, data []byte, a Asker) (ticket uint64, err error)
+	// is told any number of early words, which have the header HeadTaken. note is a
+	// short text, one token of a subject, that travels beside the headers at less
+	// cost. The ticket is for Forget. An error is one that a would be told otherwise.
+	Ask(to Address, h Header, note string, data []byte, a Asker) (ticket uint64, err error)
 	// Forget ends the wait for the answer and reports whether it was still waited
 	// for: after false the asker is told, or was told already; after true it is told
 	// nothing more.

@@ -82,7 +82,7 @@ func (n *network) to(to Address) (*listener, fate) {
 	return n.at[to][n.turn%len(n.at[to])], f
 }
 
-func (n *network) Ask(to Address, h Header, data []byte, a Asker) (uint64, error) {
+func (n *network) Ask(to Address, h Header, note string, data []byte, a Asker) (uint64, error) {
 	l, f := n.to(to)
 	switch {
 	case f == offline:
@@ -102,7 +102,7 @@ func (n *network) Ask(to Address, h Header, data []byte, a Asker) (uint64, error
 	}
 	if f != swallow {
 		l.mu.Lock()
-		l.fn(Message{Header: h, Data: data, Respond: func(h Header, data []byte) error {
+		l.fn(Message{Header: h, Note: note, Data: data, Respond: func(h Header, data []byte) error {
 			if f == deliver || h[HeadTaken] != nil && f != cutEarly {
 				tell(h, data, nil)
 			}

@@ -24,7 +24,7 @@ func (r reply) Answered(h Header, data []byte, err error) { r <- word{h: h, data
 // answer.
 func (n *network) Request(ctx context.Context, to Address, h Header, data []byte) (Header, []byte, error) {
 	in := make(reply, 8)
-	if _, err := n.Ask(to, h, data, in); err != nil {
+	if _, err := n.Ask(to, h, "", data, in); err != nil {
 		return nil, nil, err
 	}
 	select {

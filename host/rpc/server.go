@@ -190,7 +190,13 @@ func (s *Server) runs(of func(*run) bool) (out []*run, ended <-chan struct{}) {
 
 // take is told each message. It never waits for a handler.
 func (s *Server) take(m Message) {
-	q, err := readQuestion(m.Header)
+	var q Question
+	var err error
+	if m.Note != "" && len(m.Header) == 0 {
+		q, err = readNote(m.Note)
+	} else {
+		q, err = readQuestion(m.Header)
+	}
 	switch {
 	case err != nil:
 		s.refuse(m, q, fault{string(pluginapi.ErrInvalid), stateRefused, err.Error()})

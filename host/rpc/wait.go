@@ -194,7 +194,13 @@ func (c *Client) send(ctx context.Context, call *Call, to Address, q Question) (
 	q.Where = to.Node == "" || w.absent
 	var h Header
 	var data []byte
-	ticket, err := c.cfg.Bus.Ask(to, q.header(), call.Payload, w)
+	var note string
+	if q.plain() {
+		note = q.note()
+	} else {
+		h = q.header()
+	}
+	ticket, err := c.cfg.Bus.Ask(to, h, note, call.Payload, w)
 	if err == nil {
 		h, data, err = c.await(call.out, w, ticket)
 	}
