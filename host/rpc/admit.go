@@ -8,6 +8,8 @@ import (
 
 // run is a call whose handler runs.
 type run struct {
+	s     *Server
+	h     Handler
 	q     Question
 	req   []byte
 	key   string // "" if the call has no id
@@ -15,9 +17,13 @@ type run struct {
 	ctx   callContext
 	late  bool // its time is over; guarded by the server
 	began time.Time
-	why   pluginapi.Error              // the context was ended before its deadline; guarded by the server
-	tell  []func(Header, []byte) error // who waits for the answer; guarded by the server
+	why   pluginapi.Error               // the context was ended before its deadline; guarded by the server
+	tell  []func(Header, []byte) error  // who waits for the answer; guarded by the server
+	first [1]func(Header, []byte) error // of them, at first
 }
+
+// do implements job.
+func (r *run) do() { r.s.serve(r) }
 
 // onceKey is what a call that may be repeated is remembered by.
 func (r *run) onceKey() string { return r.key + "/" + r.q.Method }
@@ -31,7 +37,7 @@ func (s *Server) admit(m Message, q Question) {
 	}
 	now := time.Now()
 	s.mu.Lock()
-	r, f, done := s.decide(now, m, q)
+	r, f, done := s.decide(now, m, q, h)
 	if r != nil {
 		s.begin(now, r)
 	}
@@ -50,18 +56,19 @@ func (s *Server) admit(m Message, q Question) {
 	if r == nil { // it has joined
 		return
 	}
-	crew.do(func() { s.serve(r, h) })
+	crew.do(r)
 }
 
 // decide returns the call if it is to be begun, the fault if it is refused, or
 // the answer if it is known already; nothing, if the call has joined one that
 // runs. s.mu is held.
-func (s *Server) decide(now time.Time, m Message, q Question) (r *run, f *fault, done *memory) {
+func (s *Server) decide(now time.Time, m Message, q Question, h Handler) (r *run, f *fault, done *memory) {
 	no := func(f fault) (*run, *fault, *memory) { return nil, &f, nil }
 	if !s.open {
 		return no(refuse(pluginapi.ErrShuttingDown, "app %s ends on node %s", s.cfg.App, s.cfg.Node))
 	}
-	r = &run{q: q, req: m.Data, began: now, tell: []func(Header, []byte) error{m.Respond}}
+	r = &run{s: s, h: h, q: q, req: m.Data, began: now}
+	r.tell = append(r.first[:0], m.Respond)
 	if q.ID != "" {
 		r.key = callKey(q.Node, q.ID)
 	}

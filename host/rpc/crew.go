@@ -6,15 +6,18 @@ import "sync"
 // grow its stack for each call anew.
 const maxIdle = 16
 
-// crew runs functions on goroutines of its own, as many as have to run at the
-// same time. None waits for another that is slow: while there is work, a
-// goroutine that will take it is on its way. But no goroutine is woken for work
-// that one that has just become free takes first: quick functions that come in a
-// row run in a row, and what they write goes out together.
+// job is what a crew does.
+type job interface{ do() }
+
+// crew does jobs on goroutines of its own, as many as have to run at the same
+// time. None waits for another that is slow: while there is work, a goroutine
+// that will take it is on its way. But no goroutine is woken for work that one
+// that has just become free takes first: quick jobs that come in a row are done
+// in a row, and what they write goes out together.
 type crew struct {
 	mu     sync.Mutex
 	wake   sync.Cond
-	work   []func() // from head on
+	work   []job // from head on
 	head   int
 	idle   int
 	coming bool // a goroutine was woken, or started, and has not looked at the work yet
@@ -28,15 +31,15 @@ func newCrew() *crew {
 	return c
 }
 
-// do runs fn and does not wait.
-func (c *crew) do(fn func()) {
+// do has a job done and does not wait.
+func (c *crew) do(j job) {
 	c.mu.Lock()
 	if c.head > 64 && c.head > len(c.work)/2 { // the queue is never empty, and moves on
 		n := copy(c.work, c.work[c.head:])
 		clear(c.work[n:])
 		c.work, c.head = c.work[:n], 0
 	}
-	c.work = append(c.work, fn)
+	c.work = append(c.work, j)
 	c.call()
 	c.mu.Unlock()
 }
@@ -73,9 +76,9 @@ func (c *crew) run() {
 	}
 }
 
-// one takes a function and runs it. c.mu is held, but not meanwhile.
+// one takes a job and does it. c.mu is held, but not meanwhile.
 func (c *crew) one() {
-	fn := c.work[c.head]
+	j := c.work[c.head]
 	c.work[c.head] = nil
 	if c.head++; c.head == len(c.work) {
 		c.work, c.head = c.work[:0], 0
@@ -84,7 +87,7 @@ func (c *crew) one() {
 	}
 	c.mu.Unlock()
 	defer c.mu.Lock()
-	fn()
+	j.do()
 }
 
 // close lets the goroutines end when the work is done, and waits for them unless

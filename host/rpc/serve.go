@@ -21,7 +21,7 @@ type outcome struct {
 
 // serve runs the handler of a call and answers. The clock tells the caller when
 // its time is over, also when the handler does not come back then.
-func (s *Server) serve(r *run, h Handler) {
+func (s *Server) serve(r *run) {
 	out := outcome{err: errGone}
 	defer func() {
 		if p := recover(); p != nil {
@@ -34,7 +34,7 @@ func (s *Server) serve(r *run, h Handler) {
 	if r.lease.Valid != nil {
 		ctx = pluginapi.WithLease(ctx, r.lease)
 	}
-	out.data, out.err = h(ctx, r.req)
+	out.data, out.err = r.h(ctx, r.req)
 }
 
 // expired reports whether the deadline of the call has passed.
