@@ -73,14 +73,25 @@ func TestDrainIsBounded(t *testing.T) {
 	c := dial(t, Config{URLs: []string{p.url()}})
 	free := make(chan struct{})
 	begun := make(chan struct{}, 1)
-	l, err := c.Listen("stuck", "", func(Message) { begun <- struct{}{}; <-free })
+	l, err := c.Listen("stuck", "", func(Message) {
+		select {
+		case begun <- struct{}{}:
+		default:
+		}
+		<-free
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Publish(t.Context(), "stuck", nil); err != nil {
-		t.Fatal(err)
+	for range listenRoom + 10 { // no room for the end behind them
+		if err := c.Publish(t.Context(), "stuck", nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 	<-begun
+	if err := c.NATS().FlushWithContext(within(t, patience)); err != nil {
+		t.Fatal(err)
+	}
 	expect(t, l.Drain(within(t, 20*time.Millisecond)), context.DeadlineExceeded, `drain stuck`)
 	close(free)
 	_ = l.Drain(within(t, patience)) // the function has come back
@@ -99,6 +110,47 @@ func TestDrainIsBounded(t *testing.T) {
 	_ = idle.Drain(ctx)
 	if ctx.Err() != nil {
 		t.Error("it waited for a connection that is not there")
+	}
+}
+
+// TestCancelledListenerDropsTheRest: after Cancel, and after the end of the
+// connection, nothing that waited is handed on.
+func TestCancelledListenerDropsTheRest(t *testing.T) {
+	s := startServer(t)
+	for _, end := range []string{"cancel", "close"} {
+		c := dialServer(t, s)
+		free, begun := make(chan struct{}), make(chan struct{})
+		var calls atomic.Int64
+		l, err := c.Listen("x", "", func(Message) {
+			if calls.Add(1) == 1 {
+				close(begun)
+			}
+			<-free
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := c.Publish(t.Context(), "x", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-begun
+		done := make(chan struct{})
+		go func() {
+			if end == "cancel" {
+				l.Cancel()
+			} else {
+				closeConn(t, c)
+			}
+			close(done)
+		}()
+		eventually(t, "the end has begun", l.over.Load)
+		close(free)
+		<-done
+		if calls.Load() != 1 {
+			t.Errorf("%s: %d calls", end, calls.Load())
+		}
 	}
 }
 

@@ -15,7 +15,6 @@ type run struct {
 	key   string // "" if the call has no id
 	lease pluginapi.Lease
 	ctx   callContext
-	late  bool // its time is over; guarded by the server
 	began time.Time
 	why   pluginapi.Error               // the context was ended before its deadline; guarded by the server
 	tell  []func(Header, []byte) error  // who waits for the answer; guarded by the server

@@ -62,8 +62,8 @@ func (s *Server) runClock(c *clock) {
 	}
 }
 
-// overdue returns the calls whose time is over and has not ended for them yet,
-// and for how long there is nothing to do.
+// overdue returns the calls whose time is over, and for how long there is nothing
+// to do.
 func (s *Server) overdue(c *clock) (over []*run, pause time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,9 +74,7 @@ func (s *Server) overdue(c *clock) (over []*run, pause time.Duration) {
 	c.next = time.Time{}
 	for r := range s.running {
 		switch {
-		case r.late:
 		case !now.Before(r.ctx.due):
-			r.late = true
 			over = append(over, r)
 		case c.next.IsZero() || r.ctx.due.Before(c.next):
 			c.next = r.ctx.due

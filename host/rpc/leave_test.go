@@ -319,3 +319,37 @@ func TestCallToNoMember(t *testing.T) {
 		}
 	})
 }
+
+// What an attempt was told too late is not told to the next one.
+func TestUsedAttemptIsSilent(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		a := w.client.newWaiting(Address{"web", "a"})
+		a.words <- word{kind: goneWord}
+		a.gone, a.inc = true, 7
+		a.timer.Reset(0)
+		synctest.Wait()
+		w.client.release(a)
+		if len(a.words) != 0 || len(a.timer.C) != 0 || a.gone || a.inc != 0 {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
+// The end of a client does not wait for pauses between attempts.
+func TestCloseEndsPauses(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.town.settle(Peer{Node: "a"})
+		begun := time.Now()
+		done := make(chan error, 1)
+		go func() {
+			_, err := w.client.Do(t.Context(), Call{App: "web", Target: "a", Method: "do", Retry: Retry{Times: 1, First: 10 * time.Second, Most: 10 * time.Second}})
+			done <- err
+		}()
+		synctest.Wait()
+		w.client.Close()
+		want(t, <-done, []error{pluginapi.ErrUnreachable})
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
