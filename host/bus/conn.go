@@ -83,7 +83,7 @@ func (c *Conn) options() []nats.Option {
 		opts = append(opts, nats.CustomInboxPrefix(c.cfg.InboxPrefix))
 	}
 	if c.cfg.InProcess != nil {
-		return append(opts, nats.InProcessServer(c.cfg.InProcess))
+		return append(opts, nats.InProcessServer(inProcess{c.cfg.InProcess, c.net.ctx}))
 	}
 	return append(opts, nats.SkipHostLookup(), nats.SetCustomDialer(c.net))
 }
