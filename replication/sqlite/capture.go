@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,7 +167,6 @@ func (c *Capture) loop(ctx context.Context) error {
 		}
 		if got {
 			c.lastGot = time.Now()
-			c.toil()
 			continue
 		}
 		if now.Sub(c.lastGot) < busyTime {
@@ -180,7 +180,7 @@ func (c *Capture) loop(ctx context.Context) error {
 		}
 		if !armed { // and look once more: a write may have been before
 			if err := c.w.arm(); err != nil {
-				return err
+				return cmp.Or(c.d.inPlace(), err)
 			}
 			armed = true
 			continue
@@ -220,6 +220,7 @@ func (c *Capture) step(ctx context.Context) (got bool, err error) {
 	c.reading = append(c.reading, c.isRead.take()...)
 	c.giving = append(c.giving, c.isGiven.take()...)
 	if !c.k.holding.Load() {
+		c.toil()
 		return true, c.resync(ctx)
 	}
 	c.stats.looks.Add(1)
@@ -228,12 +229,14 @@ func (c *Capture) step(ctx context.Context) (got bool, err error) {
 		return false, c.recover(ctx)
 	}
 	c.invalid = time.Time{}
-	switch c.judge(x) {
-	case nothing:
+	verdict := c.judge(x)
+	if verdict == nothing {
 		release(&c.reading)
 		release(&c.giving)
 		return false, nil
-	case broken:
+	}
+	c.toil()
+	if verdict == broken {
 		c.o.Logger.Info("history of the log changed: comparing all pages", "database", c.d.path)
 		return true, c.resync(ctx)
 	}
