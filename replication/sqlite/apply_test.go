@@ -1,7 +1,6 @@
 package sqlite_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -187,12 +186,13 @@ func TestApplyToNothing(t *testing.T) {
 	}
 }
 
-// Nobody else writes to the copy. Who wrote while it was not held is found.
-func TestApplyForeignWriter(t *testing.T) {
+// Nobody else writes to the copy.
+func TestApplyKeepsWritersOff(t *testing.T) {
 	r := newRig(t, 4096)
 	r.start(sqlite.CaptureOptions{})
 	r.sync()
 	on := newForeign(t, r.copy)
+	on.do("PRAGMA busy_timeout=20")
 	for range 3 {
 		if answer, _ := on.try("INSERT INTO a(v) VALUES(1)"); !strings.Contains(answer, "locked") {
 			t.Errorf("a foreign write to the copy: %q", answer)
@@ -203,27 +203,42 @@ func TestApplyForeignWriter(t *testing.T) {
 			t.Error("the reader sees nothing")
 		}
 	}
-	// Byte 120 of the -shm file is let go only around a change: take that moment.
-	got := make(chan error, 1)
-	r.stopApplying(func() { on.do("PRAGMA user_version") })
-	_ = r.stop()
-	on.do("INSERT INTO a(v) VALUES('foreign')")
-	go func() {
-		a, err := sqlite.OpenApplier(context.Background(), r.copy, sqlite.ApplierOptions{})
-		if err == nil {
-			defer a.Close()
-			err = a.Apply(context.Background(), sqlite.Change{PageSize: 4096, Commit: 1, Pre: r.changes[len(r.changes)-1].Post})
-		}
-		got <- err
-	}()
-	if err := <-got; !errors.Is(err, sqlite.ErrDiverged) {
-		t.Errorf("a change after a foreign write: %v", err)
+}
+
+// Who writes to the copy all the same, in the moment around a change, is found.
+// A checkpoint of others is no harm.
+func TestApplyFindsForeignWrite(t *testing.T) {
+	r, parts := history(t, sqlite.CaptureOptions{}, many, "UPDATE a SET v=1 WHERE i<50", "DELETE FROM a WHERE i>5")
+	path := filepath.Join(r.dir, "written.db")
+	a, err := sqlite.OpenApplier(t.Context(), path, sqlite.ApplierOptions{})
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer a.Close()
+	if err := a.Apply(t.Context(), parts[0]); err != nil {
+		t.Fatal(err)
+	}
+	on := newForeign(t, path)
+	for i, c := range parts[1:3] {
+		a.Unseal()
+		on.do("PRAGMA wal_checkpoint(TRUNCATE)")
+		if err := a.Apply(t.Context(), c); err != nil {
+			t.Fatalf("change %d after a checkpoint of others: %v", i, err)
+		}
+	}
+	a.Unseal()
+	on.do("UPDATE a SET v=2 WHERE i=3")
+	if err := a.Apply(t.Context(), parts[3]); !errors.Is(err, sqlite.ErrWritten) {
+		t.Errorf("change after a foreign write: %v", err)
+	}
+	if err := a.Apply(t.Context(), parts[3]); !errors.Is(err, sqlite.ErrDiverged) {
+		t.Errorf("the same change again: %v", err)
+	}
+	a.Close()
+	r.copy = path
 	r.start(sqlite.CaptureOptions{}) // the difference mends it
 	r.same()
 }
-
-func (r *rig) stopApplying(f func()) { f() }
 
 // The schema changes with each change; readers of the copy and the connection
 // that writes go on.

@@ -17,6 +17,7 @@ import (
 // What is no database in WAL mode is refused, with a word on what to do, and
 // not touched.
 func TestOpenCaptureRefuses(t *testing.T) {
+	t.Parallel()
 	needs(t, "")
 	dir := t.TempDir()
 	file := func(name string, b []byte) string {

@@ -64,6 +64,9 @@ func needs(t testing.TB, tool string) {
 func newRig(t testing.TB, pageSize int) *rig {
 	t.Helper()
 	needs(t, "")
+	if t, ok := t.(*testing.T); ok {
+		t.Parallel()
+	}
 	dir := t.TempDir()
 	r := &rig{t: t, dir: dir, source: filepath.Join(dir, "source.db"), copy: filepath.Join(dir, "copy.db")}
 	db := r.open(r.source)

@@ -107,11 +107,8 @@ func TestKillCapture(t *testing.T) {
 		}
 	}
 	for _, cmd := range []*exec.Cmd{one, two} {
-		select {
-		default:
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
 		if text := cmd.Stderr.(*lines).String(); text != "" {
 			t.Errorf("a writer: %s", text)
 		}
