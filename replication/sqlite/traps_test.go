@@ -74,24 +74,26 @@ func TestWALBoundedNoSnapshotStorm(t *testing.T) {
 }
 
 // At rest nothing looks at anything more than once a second (litestream issues
-// 955, 992).
+// 955, 992): not after the start, and not after writes have woken it.
 func TestIdleCostsNothing(t *testing.T) {
 	r := newRig(t, 4096)
 	r.start(sqlite.CaptureOptions{})
 	r.sync()
-	newForeign(t, r.source).fill(3, 100)
-	r.sync()
-	last, lastAt := uint64(0), time.Now()
-	until(t, "a second and a half with no more than two looks", func() bool {
-		if time.Since(lastAt) < 1500*time.Millisecond {
-			return false
-		}
-		looks := r.capture.Stats().Looks
-		rests := looks-last <= 2
-		last, lastAt = looks, time.Now()
-		return rests
-	})
-	newForeign(t, r.source).fill(1, 100)
+	f := newForeign(t, r.source)
+	for range 2 {
+		last, lastAt := uint64(0), time.Now()
+		until(t, "a second and a half with no more than two looks", func() bool {
+			if time.Since(lastAt) < 1500*time.Millisecond {
+				return false
+			}
+			looks := r.capture.Stats().Looks
+			rests := last > 0 && looks-last <= 2
+			last, lastAt = looks, time.Now()
+			return rests
+		})
+		f.fill(3, 100)
+		until(t, "the writes wake it", func() bool { return r.count(r.copy, "SELECT count(*) FROM a")%3 == 0 })
+	}
 	r.same()
 }
 
@@ -219,6 +221,7 @@ func TestGrowthPagesNotInWAL(t *testing.T) {
 	r.start(sqlite.CaptureOptions{})
 	r.sync()
 	f := newForeign(t, r.source)
+	f.do("PRAGMA secure_delete=OFF") // Debian's is on, and writes such pages
 	for range 3 {
 		f.do("BEGIN", "CREATE TABLE big(b)",
 			"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<200) INSERT INTO big SELECT randomblob(4000) FROM n",
