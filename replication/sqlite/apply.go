@@ -345,14 +345,15 @@ func (a *Applier) finish(ctx context.Context, c Change) error {
 	if p.build != nil {
 		return a.finishBuilding(ctx, p, c)
 	}
-	if c.Commit < a.table.Pages() {
-		if _, err := a.put.ExecContext(ctx, c.Commit+1, nil); err != nil {
-			return fmt.Errorf("shrink to %d pages: %w", c.Commit, err)
-		}
-	}
 	if p.one != nil {
 		if _, err := a.put.ExecContext(ctx, 1, p.one); err != nil {
 			return fmt.Errorf("write page 1: %w", err)
+		}
+	}
+	// Behind everything: a page that is written later cancels it.
+	if c.Commit < a.table.Pages() {
+		if _, err := a.put.ExecContext(ctx, c.Commit+1, nil); err != nil {
+			return fmt.Errorf("shrink to %d pages: %w", c.Commit, err)
 		}
 	}
 	if _, err := a.c.ExecContext(ctx, "COMMIT"); err != nil {

@@ -83,9 +83,10 @@ func (c *Capture) Close() {
 }
 
 // Run captures until ctx ends, and returns its error then. given is the table
-// of what the receiver of the changes has; nil: it has nothing. The first change
-// is the difference to it, if there is one. Run keeps the table and changes it
-// with each change that was given out.
+// of what the receiver of the changes has; nil: it has nothing. It is Run's from
+// now on. The first change is the difference to it, if there is one: what was
+// written before Run began is found too, so that the owner of the database need
+// not wait for it.
 //
 // It also returns when emit fails, and with ErrReplaced when the database's
 // files are others.
@@ -112,6 +113,10 @@ func (c *Capture) Run(ctx context.Context, given *Table, emit Emit) error {
 	}
 	return err
 }
+
+// Table is the hashes of what was given out. It is for use after Run has
+// returned.
+func (c *Capture) Table() *Table { return c.table }
 
 // Sync waits until every transaction that was committed before the call has
 // been given out, and emit has returned.
