@@ -62,7 +62,7 @@ func TestKillWriters(t *testing.T) {
 	r.sync()
 	end := r.watch()
 	random := rand.New(rand.NewPCG(7, 7))
-	for i := range 12 {
+	for i := range 8 {
 		features := []string{"vacuum", "checkpoint"}
 		if i%2 == 0 {
 			features = append(features, "full")
@@ -79,6 +79,7 @@ func TestKillWriters(t *testing.T) {
 	r.finish(r.stress(1, 20))
 	r.same()
 	t.Logf("%d looks of a reader; %+v", end(), r.capture.Stats())
+	r.ends()
 }
 
 // What replicates is killed at any moment, while writers go on. The source is
@@ -94,7 +95,7 @@ func TestKillCapture(t *testing.T) {
 	one := r.stress(1, 100000, "vacuum", "checkpoint")
 	two := r.stress(2, 100000, "vacuum", "full")
 	random := rand.New(rand.NewPCG(7, 7))
-	for range 12 {
+	for range 8 {
 		cmd := r.replicator()
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
