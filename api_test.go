@@ -35,6 +35,10 @@ var (
 	_ func() cluster.AppOption                                                                     = cluster.Spread
 	_ func() cluster.AppOption                                                                     = cluster.Pool
 	_ func(string, ...cluster.SQLiteOption) cluster.AppOption                                      = cluster.WithSQLite
+	_ func(cluster.HookPlugin) cluster.AppOption                                                   = cluster.WithHookPlugin
+	_ func(string, []byte) cluster.AppOption                                                       = cluster.WithBackendPlugin
+	_ func(string, []byte) cluster.AppOption                                                       = cluster.WithPolicyPlugin
+	_ func(cluster.PluginsConfig) cluster.PlatformOption                                           = cluster.WithPlugins
 	_ func(*cluster.App) *cluster.WALManager                                                       = (*cluster.App).WAL
 	_ func(*cluster.WALManager) cluster.Position                                                   = (*cluster.WALManager).Position
 	_ func(*cluster.WALManager, context.Context) error                                             = (*cluster.WALManager).Sync

@@ -25,6 +25,7 @@ type App struct {
 	events   *events.Broker
 	limits   EventLimits
 	database *host.Database
+	uses     host.Uses // of plugins
 }
 
 // AppOption changes an app before it runs.
@@ -74,7 +75,7 @@ func (a *App) fault(format string, args ...any) {
 
 // spec is what the engine needs to know; faults are completed on the way.
 func (a *App) spec() host.App {
-	return host.App{Name: a.name, Singleton: a.mode == ModeSingleton, Backend: a.backend, Database: a.database, Hooks: a.hooks, HookTimeout: a.timeout,
+	return host.App{Name: a.name, Singleton: a.mode == ModeSingleton, Backend: a.backend, Database: a.database, Uses: a.uses, Hooks: a.hooks, HookTimeout: a.timeout,
 		Calls: a.calls.spec(), Events: a.events, EventLimits: a.limits}
 }
 

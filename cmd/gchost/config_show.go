@@ -51,6 +51,8 @@ func shown(v reflect.Value, mask bool) any {
 		return x.String()
 	case string:
 		return redactURLs(x)
+	case Settings:
+		return string(x)
 	case []string:
 		return x
 	case bool:

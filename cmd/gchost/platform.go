@@ -100,7 +100,7 @@ func newApp(cfg Config, a AppConfig, log *slog.Logger) *cluster.App {
 	if p := a.Backend.Process; p != nil {
 		opts = append(opts, cluster.WithBackend(cluster.Process(p.process())))
 	}
-	app := cluster.NewApp(a.Name, opts...)
+	app := cluster.NewApp(a.Name, append(opts, a.pluginOptions()...)...)
 	addHooks(app, cfg, a.Hooks, log.With("app", a.Name))
 	return app
 }
