@@ -8,6 +8,7 @@ import (
 	"github.com/ozanturksever/go-cluster/builtin/policy"
 	"github.com/ozanturksever/go-cluster/host/core"
 	"github.com/ozanturksever/go-cluster/host/extend"
+	rules "github.com/ozanturksever/go-cluster/host/plugin/guarded"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -15,11 +16,16 @@ import (
 // policy goes by may be outside of the platform.
 const rankEvery = time.Minute
 
+// rankAgain is the time until a policy that could not be asked is asked again.
+const rankAgain = time.Second
+
 // ranker keeps the core told of what an app's policy thinks of the nodes.
 type ranker struct {
-	n   *Node
-	app App
-	p   *extend.Policy
+	n    *Node
+	app  App
+	p    *extend.Policy
+	said string // why the built-in policy was logged
+	why  string // the policy could not be asked the last time; "": it was
 
 	epoch uint64
 	last  []pluginapi.Candidate
@@ -35,15 +41,17 @@ func (n *Node) serveRanks(context.Context) (stop func(), err error) {
 			continue
 		}
 		use := *a.Uses.Policy
-		p, err := extend.NewPolicy(use, policy.Spread{}, n.opener(a.Name, use.Plugin, use.Config), n.toldOf(a.Name))
+		r := &ranker{n: n, app: a}
+		p, err := extend.NewPolicy(use, policy.Spread{}, n.opener(a.Name, use.Plugin, use.Config), r.told)
 		if err != nil {
 			cancel()
 			return func() {}, err
 		}
+		r.p = p
 		n.uses = append(n.uses, p)
 		ended := make(chan struct{})
 		done = append(done, ended)
-		go func() { defer close(ended); (&ranker{n: n, app: a, p: p}).run(ctx) }()
+		go func() { defer close(ended); r.run(ctx) }()
 	}
 	return func() {
 		cancel()
@@ -58,9 +66,16 @@ func (r *ranker) run(ctx context.Context) {
 	defer cancel()
 	tick := time.NewTicker(rankEvery)
 	defer tick.Stop()
+	again := time.NewTimer(0)
+	defer again.Stop()
 	for {
 		r.rank(ctx)
+		if r.why != "" {
+			again.Reset(rankAgain)
+		}
 		select {
+		case <-again.C:
+			r.last = nil
 		case <-changed:
 			if !r.differs() {
 				continue
@@ -79,11 +94,26 @@ func (r *ranker) differs() bool {
 	return !slices.EqualFunc(candidatesOf(v, r.app.Name), r.last, sameCandidate) || v.Apps[r.app.Name].Leader != r.lead
 }
 
+// told hears that what is built in has ranked the nodes. It is logged when the
+// reason is a new one: it is tried again each second.
+func (r *ranker) told(report rules.Report) {
+	why := "it failed"
+	if report.Err != nil {
+		why = report.Err.Error()
+	}
+	if why != r.said {
+		r.said = why
+		r.n.log.Warn("the built-in policy ranks the nodes", "app", r.app.Name, "plugin", report.Plugin, "err", why)
+	}
+	r.why = why
+}
+
 // rank asks the policy and tells the core.
 func (r *ranker) rank(ctx context.Context) {
 	if !r.differs() {
 		return
 	}
+	r.why = ""
 	v := r.n.View()
 	r.last, r.lead = candidatesOf(v, r.app.Name), v.Apps[r.app.Name].Leader
 	if len(r.last) == 0 {
@@ -92,7 +122,13 @@ func (r *ranker) rank(ctx context.Context) {
 	r.epoch++
 	table := &pluginapi.Table{Epoch: r.epoch, Candidates: r.last}
 	spec := pluginapi.AppSpec{Name: r.app.Name, Mode: "singleton", Leader: r.lead}
-	scores, err := r.p.Rank(ctx, spec, table)
+	scores, err := r.p.Rank(ctx, spec, table) // it calls told before it returns
+	if ctx.Err() != nil {
+		return
+	}
+	if r.why == "" && err == nil {
+		r.said = ""
+	}
 	if err != nil {
 		r.last = nil
 		r.n.log.Warn("rank nodes", "app", r.app.Name, "err", err)
