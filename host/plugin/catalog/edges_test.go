@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/ozanturksever/go-cluster/host/bus"
+	"github.com/ozanturksever/go-cluster/host/plugin/capability"
 	"github.com/ozanturksever/go-cluster/host/plugin/catalog/plan"
 	"github.com/ozanturksever/go-cluster/host/plugin/manifest"
 	"github.com/ozanturksever/go-cluster/pluginapi"
@@ -177,11 +178,19 @@ func TestUploads(t *testing.T) {
 	}
 }
 
-// TestLogs: what a plugin logs is kept, and not without bound.
+// TestLogs: what a plugin logs is kept, if that was granted, and not without
+// bound.
 func TestLogs(t *testing.T) {
 	p := newPlatform(t, "n1")
+	p.nodes["n1"].kill()
+	p.start("n1", func(c *Config) { c.Grants = map[string]capability.Set{"greet": granted(t, "log")} })
 	n := p.nodes["n1"]
-	must(n.InstallFile(t.Context(), p.pack("greet", "1.0.0", "ok"), false))(t)
+	must(n.InstallFile(t.Context(), p.pack("silent", "1.0.0", "ok"), false))(t)
+	p.everywhere("silent", "1.0.0")
+	if l := n.Logs("silent"); len(l) != 0 {
+		t.Errorf("one that may not log: %+v", l)
+	}
+	must(n.InstallFile(t.Context(), p.pack("greet", "1.0.0", "ok", func(s string) string { return s + "capabilities: [log]\n" }), false))(t)
 	p.everywhere("greet", "1.0.0")
 	if l := n.Logs("greet"); len(l) == 0 || l[0].Node != "n1" || l[0].Version != "1.0.0" || !strings.Contains(l[0].Text, "loaded") {
 		t.Errorf("%+v", l)

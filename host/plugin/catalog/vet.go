@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ozanturksever/go-cluster/host/plugin"
+	"github.com/ozanturksever/go-cluster/host/plugin/capability"
 	"github.com/ozanturksever/go-cluster/host/plugin/catalog/plan"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 	"github.com/ozanturksever/go-cluster/pluginapi/wire"
@@ -61,11 +62,15 @@ func (c *Catalog) load(ctx context.Context, path string, p opened, u Use) (plugi
 	seed := fnv.New64a()
 	fmt.Fprintf(seed, "%s/%s/%s", c.cfg.Platform, m.Name, m.Version)
 	o := plugin.Options{
-		Limits: m.Limits, Logger: c.logs.logger(c.log, m.Name, m.Version),
+		Limits:    m.Limits,
 		Configure: wire.Configure{Platform: c.cfg.Platform, Node: c.cfg.Node, App: u.App, Config: config, Seed: seed.Sum64()},
 	}
+	granted := c.cfg.Grants[m.Name]
+	if m.Capabilities.Has(capability.Log) && granted.Has(capability.Log) {
+		o.Logger = c.logs.logger(c.log, m.Name, m.Version)
+	}
 	if c.cfg.Host != nil {
-		o.Host = c.cfg.Host(m, c.cfg.Grants[m.Name], u.App)
+		o.Host = c.cfg.Host(m, granted, u.App)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timing.Load)
 	defer cancel()
