@@ -24,11 +24,10 @@ type Backend struct {
 	me     pluginapi.Instance
 	failed chan error
 
-	mu      sync.Mutex
-	b       *adapt.Backend
-	watched bool
-	ended   chan struct{}
-	watch   sync.WaitGroup
+	mu    sync.Mutex
+	b     *adapt.Backend
+	ended chan struct{}
+	watch sync.WaitGroup
 }
 
 // NewBackend returns the backend of an app's instance.

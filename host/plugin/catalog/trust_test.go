@@ -123,7 +123,7 @@ func TestStoreIsHostile(t *testing.T) {
 	if err := errors.Join(os.Chmod(file, 0o600), os.WriteFile(file, []byte("evil"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	n2 = p.start("n2")
+	p.start("n2")
 	p.everywhere("greet", "1.0.0")
 	if err := errors.Join(os.Chmod(file, 0o600), os.WriteFile(file, []byte("evil"), 0o600)); err != nil {
 		t.Fatal(err)

@@ -42,8 +42,6 @@ type held struct {
 	refused map[*Handle]error // uses that this version cannot be loaded for, although it is active
 }
 
-func (h *held) loaded() bool { return len(h.live) > 0 }
-
 func newWorker(c *Catalog, name string) *worker {
 	return &worker{c: c, name: name, wake: make(chan struct{}, 1)}
 }

@@ -95,7 +95,6 @@ type platform struct {
 	controller string
 	nodes      map[string]*node
 	events     []Event
-	changed    []chan struct{}
 }
 
 type node struct {
