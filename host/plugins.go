@@ -107,7 +107,26 @@ func (n *Node) openPlugins(ctx context.Context) (catalog.Records, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, nil
+	return patient{r}, nil
+}
+
+// patient are records that are read again while their stream elects its leader.
+type patient struct{ *bus.Records }
+
+func (p patient) Get(ctx context.Context, key string) (rec bus.Record, err error) {
+	err = bus.Reread(ctx, func(ctx context.Context) error {
+		rec, err = p.Records.Get(ctx, key)
+		return err
+	})
+	return rec, err
+}
+
+func (p patient) List(ctx context.Context, pattern string) (recs []bus.Record, err error) {
+	err = bus.Reread(ctx, func(ctx context.Context) error {
+		recs, err = p.Records.List(ctx, pattern)
+		return err
+	})
+	return recs, err
 }
 
 // newCatalog makes the node's part of the plugins; nil when it has none.

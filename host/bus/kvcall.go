@@ -56,3 +56,14 @@ func untaken(err error) bool {
 func unread(err error) bool {
 	return untaken(err) || errors.Is(err, ErrUnknown) || errors.Is(err, errMoved)
 }
+
+// Reread makes a read, and again as long as another try may succeed: while a
+// stream elects its leader nobody answers. It ends with ctx, after [KVTimeout]
+// when that has no deadline. One try takes at most 2 s.
+func Reread(ctx context.Context, read func(context.Context) error) error {
+	return insist(ctx, unread, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, kvReadTry)
+		defer cancel()
+		return read(ctx)
+	})
+}
