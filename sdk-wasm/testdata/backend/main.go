@@ -1,0 +1,8 @@
+// Command backend is the backend of package sample as a guest.
+package main
+
+import "github.com/ozanturksever/go-cluster/sdk-wasm/testdata/sample"
+
+var _ = sample.Backend()
+
+func main() {}

@@ -1,0 +1,8 @@
+// Command hook is the hook of package sample as a guest.
+package main
+
+import "github.com/ozanturksever/go-cluster/sdk-wasm/testdata/sample"
+
+var _ = sample.Hook()
+
+func main() {}
