@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ozanturksever/go-cluster/host/control"
+	"github.com/ozanturksever/go-cluster/host/plugin/manifest"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -29,7 +30,7 @@ const exitHelp = `Exit codes:
   2   wrong usage or bad configuration
   3   the platform cannot be reached
   4   no such app or node
-  5   refused: no standby, not the leader, node already present
+  5   refused: no standby, not the leader, node already present, not allowed
   6   unhealthy (status and health)
   70  a defect of gchost`
 
@@ -68,7 +69,7 @@ func exitOf(err error) int {
 		return exitUnreachable
 	case is(pluginapi.ErrAppNotFound, pluginapi.ErrNodeNotFound):
 		return exitNotFound
-	case is(pluginapi.ErrNoStandby, pluginapi.ErrNotLeader, pluginapi.ErrNoLeader, pluginapi.ErrNodeAlreadyPresent, pluginapi.ErrShuttingDown):
+	case is(pluginapi.ErrNoStandby, pluginapi.ErrNotLeader, pluginapi.ErrNoLeader, pluginapi.ErrNodeAlreadyPresent, pluginapi.ErrShuttingDown, pluginapi.ErrUnauthorized):
 		return exitRefused
 	case is(pluginapi.ErrInvalid):
 		return exitUsage
@@ -103,12 +104,19 @@ func report(err error, asJSON bool, stdout, stderr io.Writer) int {
 	}
 	f := failure{Code: codeOf(err, exit), Exit: exit, Message: err.Error()}
 	var faults Faults
-	if errors.As(err, &faults) {
+	var mistakes manifest.Faults
+	switch {
+	case errors.As(err, &faults):
 		fmt.Fprintf(stderr, "gchost: bad configuration\n  %s\n", strings.ReplaceAll(clean(faults.Error()), "\n", "\n  "))
 		for _, x := range faults {
 			f.Faults = append(f.Faults, faultJSON{x.Where, x.Key, x.Text})
 		}
-	} else {
+	case errors.As(err, &mistakes):
+		fmt.Fprintf(stderr, "gchost: bad plugin\n  %s\n", strings.ReplaceAll(clean(mistakes.Error()), "\n", "\n  "))
+		for _, x := range mistakes {
+			f.Faults = append(f.Faults, faultJSON{x.Where(), x.Key, x.Text})
+		}
+	default:
 		fmt.Fprintf(stderr, "gchost: %s\n", strings.TrimPrefix(clean(err.Error()), "gchost: "))
 	}
 	if asJSON {

@@ -111,7 +111,7 @@ func (p *program) root() *cobra.Command {
 	}
 	needCommand(root)
 	root.AddCommand(p.statusCommand(), p.healthCommand(), p.stepDownCommand(), p.nodeCommand(), p.appCommand(),
-		p.configCommand(), p.fenceCommand(), p.demoCommand(), p.versionCommand())
+		p.pluginCommand(), p.configCommand(), p.fenceCommand(), p.demoCommand(), p.versionCommand())
 	for _, d := range p.runners {
 		root.AddCommand(p.runnerCommand(d))
 	}
