@@ -15,7 +15,7 @@ import (
 func (p *program) pluginCommand() *cobra.Command {
 	c := &cobra.Command{Use: "plugin", Short: "Make, sign, check and show plugins"}
 	needCommand(c)
-	c.AddCommand(p.pluginKeygenCommand(), p.pluginPackCommand(), p.pluginSignCommand(), p.pluginVerifyCommand(), p.pluginInfoCommand(), p.pluginTestCommand())
+	c.AddCommand(p.pluginKeygenCommand(), p.pluginPackCommand(), p.pluginSignCommand(), p.pluginVerifyCommand(), p.pluginInfoCommand(), p.pluginNewCommand(), p.pluginTestCommand())
 	return c
 }
 

@@ -1,0 +1,175 @@
+package scaffold_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ozanturksever/go-cluster/host/plugin/manifest"
+	"github.com/ozanturksever/go-cluster/host/plugin/scaffold"
+	"github.com/ozanturksever/go-cluster/host/plugin/trial"
+	"github.com/ozanturksever/go-cluster/host/plugin/trial/trialtest"
+	"github.com/ozanturksever/go-cluster/pluginapi"
+	"github.com/ozanturksever/go-cluster/pluginapi/wire"
+)
+
+// projects are all that can be written, by language.
+func projects(lang scaffold.Lang) (all []scaffold.Project) {
+	for _, k := range scaffold.Kinds() {
+		for _, r := range []manifest.Runtime{manifest.WASM, manifest.Binary} {
+			if lang == scaffold.Go || r == manifest.WASM {
+				all = append(all, scaffold.Project{Name: "my-" + string(k), Lang: lang, Kind: k, Runtime: r})
+			}
+		}
+	}
+	return all
+}
+
+// The projects of each language build, by the command in their Makefile, and pass
+// what gchost plugin test checks.
+func TestGo(t *testing.T) {
+	sdk, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range projects(scaffold.Go) {
+		p.SDK = sdk
+		// Modules come from the cache of this machine: the projects need no others.
+		prove(t, p, "GOFLAGS=-mod=mod", "GOPROXY=off", "GOSUMDB=off", "GOWORK=off")
+	}
+}
+
+func TestC(t *testing.T) {
+	for _, tool := range []string{"clang-19", "wasm-ld-19"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no compiler of C for WebAssembly: %v", err)
+		}
+	}
+	for _, p := range projects(scaffold.C) {
+		prove(t, p)
+	}
+}
+
+// prove writes a project, builds it, runs the tests that it has itself, and has
+// it checked.
+func prove(t *testing.T, p scaffold.Project, env ...string) {
+	t.Run(string(p.Kind)+" "+string(p.Runtime), func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "new")
+		if _, err := scaffold.Write(dir, p); err != nil {
+			t.Fatal(err)
+		}
+		run(t, dir, env, "make")
+		if p.Lang == scaffold.Go {
+			run(t, dir, env, "go", "test", "./...")
+			run(t, dir, env, "go", "vet", "./...")
+			run(t, dir, nil, "gofmt", "-d", ".")
+		}
+		trialtest.Conform(t, trialtest.Open(t, dir, "", nil), trial.Suite{Service: p.Runtime == manifest.Binary})
+	})
+}
+
+func run(t *testing.T, dir string, env []string, words ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*trialtest.Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%q: %v\n%s", words, err, out)
+	}
+	if words[0] == "gofmt" && len(out) > 0 {
+		t.Errorf("not as gofmt has it:\n%s", out)
+	}
+}
+
+// TestHeaderIsTheDocuments: what a C author gets is what docs/plugin-abi.md says.
+func TestHeaderIsTheDocuments(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/plugin-abi.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile("(?s)\n`gchost.h`, [^\n]*\n\n```c\n(.*?\n)```").FindSubmatch(page)
+	files, err := scaffold.Files(scaffold.Project{Name: "x", Lang: scaffold.C, Kind: wire.ContractHook})
+	if err != nil || m == nil || files["gchost.h"] != string(m[1]) {
+		t.Errorf("gchost.h and docs/plugin-abi.md differ: %v", err)
+	}
+}
+
+// Every project that can be asked for is there, with a manifest that is good,
+// whatever its name.
+func TestFiles(t *testing.T) {
+	for _, lang := range scaffold.Langs() {
+		for _, p := range projects(lang) {
+			for _, name := range []string{"a", "My_Plugin-9", "9to5", strings.Repeat("x", 63)} {
+				p.Name = name
+				files, err := scaffold.Files(p)
+				if err != nil {
+					t.Fatalf("%+v: %v", p, err)
+				}
+				m, err := manifest.Parse([]byte(files["plugin.yaml"]))
+				if err != nil || m.Name != name || m.Contract != p.Kind || m.Runtime != p.Runtime {
+					t.Errorf("%+v: manifest %+v, %v", p, m, err)
+				}
+				if files["Makefile"] == "" || files["README.md"] == "" || files[".gitignore"] == "" || len(files) < 5 {
+					t.Errorf("%+v: only %d files", p, len(files))
+				}
+				for name, text := range files {
+					if strings.Contains(name+text, "<%") || strings.Contains(name, ".tmpl") {
+						t.Errorf("%+v: %s is not filled in", p, name)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	good := scaffold.Project{Name: "x", Lang: scaffold.Go, Kind: wire.ContractHook}
+	for name, edit := range map[string]func(*scaffold.Project){
+		"no name":           func(p *scaffold.Project) { p.Name = "" },
+		"a path":            func(p *scaffold.Project) { p.Name = "../x" },
+		"a language":        func(p *scaffold.Project) { p.Lang = "cobol" },
+		"a kind":            func(p *scaffold.Project) { p.Kind = "hooks" },
+		"a runtime":         func(p *scaffold.Project) { p.Runtime = "jvm" },
+		"a binary in C":     func(p *scaffold.Project) { p.Lang, p.Runtime = scaffold.C, manifest.Binary },
+		"a folder for C":    func(p *scaffold.Project) { p.Lang, p.SDK = scaffold.C, "/x" },
+		"a quote in a path": func(p *scaffold.Project) { p.SDK = "/x\"y" },
+	} {
+		p := good
+		edit(&p)
+		dir := filepath.Join(t.TempDir(), "new")
+		if _, err := scaffold.Write(dir, p); !errors.Is(err, pluginapi.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s: a folder was made", name)
+		}
+	}
+}
+
+// What is there is not written over.
+func TestWriteKeeps(t *testing.T) {
+	p := scaffold.Project{Name: "x", Lang: scaffold.C, Kind: wire.ContractHook}
+	dir := t.TempDir()
+	names, err := scaffold.Write(dir, p)
+	if err != nil || !slices.Contains(names, "x.c") || !slices.IsSorted(names) {
+		t.Fatalf("%q, %v", names, err)
+	}
+	mine := filepath.Join(dir, "x.c")
+	if err := os.WriteFile(mine, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := scaffold.Write(dir, p); !errors.Is(err, pluginapi.ErrInvalid) {
+		t.Errorf("into a folder with files: %v", err)
+	}
+	if text, err := os.ReadFile(mine); err != nil || string(text) != "mine" {
+		t.Errorf("%s, %v", text, err)
+	}
+}
