@@ -25,14 +25,13 @@ type Lang string
 
 // The languages.
 const (
-	Go             Lang = "go"
-	Rust           Lang = "rust"
-	C              Lang = "c"
-	AssemblyScript Lang = "assemblyscript"
+	Go   Lang = "go"
+	Rust Lang = "rust"
+	C    Lang = "c"
 )
 
 // Langs lists the languages.
-func Langs() []Lang { return []Lang{Go, Rust, C, AssemblyScript} }
+func Langs() []Lang { return []Lang{Go, Rust, C} }
 
 // Kinds lists the contracts.
 func Kinds() []wire.Contract {
@@ -69,7 +68,7 @@ func check(p Project) error {
 	}
 	switch {
 	case !slices.Contains(Langs(), p.Lang):
-		return invalid("language %q: there are %s, %s, %s and %s", p.Lang, Go, Rust, C, AssemblyScript)
+		return invalid("language %q: there are %s, %s and %s", p.Lang, Go, Rust, C)
 	case !slices.Contains(Kinds(), p.Kind):
 		return invalid("kind %q: there are %s, %s and %s", p.Kind, wire.ContractHook, wire.ContractPlacement, wire.ContractBackend)
 	case p.Runtime != manifest.WASM && p.Runtime != manifest.Binary:

@@ -56,6 +56,21 @@ func TestC(t *testing.T) {
 	}
 }
 
+// TestRust needs rustc with the target wasm32-unknown-unknown: of rustup, or
+// Debian's libstd-rust-dev-wasm32 and lld.
+func TestRust(t *testing.T) {
+	found, err := exec.CommandContext(t.Context(), "rustc", "--print", "target-libdir", "--target", "wasm32-unknown-unknown").Output()
+	if err != nil {
+		t.Skipf("no compiler of Rust: %v", err)
+	}
+	if files, _ := filepath.Glob(filepath.Join(strings.TrimSpace(string(found)), "libstd-*.rlib")); len(files) == 0 {
+		t.Skip("rustc has no target wasm32-unknown-unknown")
+	}
+	for _, p := range projects(scaffold.Rust) {
+		prove(t, p)
+	}
+}
+
 // prove writes a project, builds it, runs the tests that it has itself, and has
 // it checked.
 func prove(t *testing.T, p scaffold.Project, env ...string) {
