@@ -9,7 +9,6 @@ import (
 
 	"github.com/ozanturksever/go-cluster/host/plugin/manifest"
 	"github.com/ozanturksever/go-cluster/host/plugin/scaffold"
-	"github.com/ozanturksever/go-cluster/pluginapi/wire"
 )
 
 // pluginNew is the JSON of plugin new.
@@ -28,13 +27,10 @@ func (p *program) pluginNewCommand() *cobra.Command {
 		Args: args("NAME"),
 		RunE: func(_ *cobra.Command, argv []string) error {
 			project := scaffold.Project{
-				Name: argv[0], Lang: scaffold.Lang(lang), Kind: wire.Contract(kind), Runtime: manifest.Runtime(runtime), Version: release(thisVersion().Version),
+				Name: argv[0], Lang: scaffold.Lang(lang), Kind: scaffold.Kind(kind), Runtime: manifest.Runtime(runtime), Version: release(thisVersion().Version),
 			}
 			if dir == "" {
 				dir = argv[0]
-			}
-			if project.Runtime == "" && project.Lang == scaffold.Go && project.Kind == wire.ContractBackend {
-				project.Runtime = manifest.Binary
 			}
 			if sdk != "" {
 				abs, err := filepath.Abs(sdk)

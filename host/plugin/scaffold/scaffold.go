@@ -33,17 +33,20 @@ const (
 // Langs lists the languages.
 func Langs() []Lang { return []Lang{Go, Rust, C} }
 
+// Kind is the contract of a plugin.
+type Kind = wire.Contract
+
 // Kinds lists the contracts.
-func Kinds() []wire.Contract {
-	return []wire.Contract{wire.ContractHook, wire.ContractPlacement, wire.ContractBackend}
+func Kinds() []Kind {
+	return []Kind{wire.ContractHook, wire.ContractPlacement, wire.ContractBackend}
 }
 
 // Project says what is written.
 type Project struct {
 	Name    string // of the plugin, as pluginapi.CheckName allows
 	Lang    Lang
-	Kind    wire.Contract
-	Runtime manifest.Runtime // Binary for Go only; "": WASM
+	Kind    Kind
+	Runtime manifest.Runtime // Binary for Go only; "": WASM, and Binary for a backend in Go
 	// SDK is a folder with the source of go-cluster, for a Go project that is to be
 	// built against it in the place of a release; "": none.
 	SDK string
@@ -92,6 +95,9 @@ func check(p Project) error {
 func Files(p Project) (map[string]string, error) {
 	if p.Runtime == "" {
 		p.Runtime = manifest.WASM
+		if p.Lang == Go && p.Kind == wire.ContractBackend { // it can start something itself
+			p.Runtime = manifest.Binary
+		}
 	}
 	if err := check(p); err != nil {
 		return nil, fmt.Errorf("make project: %w", err)

@@ -145,6 +145,23 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// A backend in Go is a binary unless something else is asked for; all others are
+// WebAssembly.
+func TestRuntimeByDefault(t *testing.T) {
+	for _, lang := range scaffold.Langs() {
+		for _, kind := range scaffold.Kinds() {
+			want := manifest.WASM
+			if lang == scaffold.Go && kind == wire.ContractBackend {
+				want = manifest.Binary
+			}
+			files, err := scaffold.Files(scaffold.Project{Name: "x", Lang: lang, Kind: kind})
+			if err != nil || !strings.Contains(files["plugin.yaml"], "runtime: "+string(want)+"\n") {
+				t.Errorf("%s %s: %v, want %s", lang, kind, err, want)
+			}
+		}
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	good := scaffold.Project{Name: "x", Lang: scaffold.Go, Kind: wire.ContractHook}
 	for name, edit := range map[string]func(*scaffold.Project){
