@@ -15,7 +15,8 @@ import (
 func (p *program) pluginCommand() *cobra.Command {
 	c := &cobra.Command{Use: "plugin", Short: "Make, sign, check and show plugins"}
 	needCommand(c)
-	c.AddCommand(p.pluginKeygenCommand(), p.pluginPackCommand(), p.pluginSignCommand(), p.pluginVerifyCommand(), p.pluginInfoCommand(), p.pluginNewCommand(), p.pluginTestCommand())
+	c.AddCommand(p.pluginKeygenCommand(), p.pluginPackCommand(), p.pluginSignCommand(), p.pluginVerifyCommand(), p.pluginInfoCommand(), p.pluginNewCommand(), p.pluginTestCommand(),
+		p.pluginBenchCommand(), p.pluginReplayCommand())
 	return c
 }
 

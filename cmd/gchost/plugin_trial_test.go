@@ -44,6 +44,8 @@ func TestPluginTest(t *testing.T) {
 		t.Errorf("no config: %s", r)
 	}
 
+	tryReplayAndBench(t, dir)
+
 	edit(t, filepath.Join(dir, "plugin.yaml"), "version: 1.0.0", "version: 1.0.1")
 	r = try(dir, "--json")
 	var doc pluginTested
@@ -66,5 +68,39 @@ func TestPluginTest(t *testing.T) {
 	}
 	if r := try(filepath.Join(dir, "nowhere")); r.exit != exitUsage || !strings.Contains(r.stderr, "built") {
 		t.Errorf("nothing there: %s", r)
+	}
+}
+
+const recorded = `{"time_ms": 1750000000000, "table": {"epoch": 5, "candidates": [
+{"node": "a1", "healthy": true, "labels": [{"key": "zone", "value": "a"}]},
+{"node": "a2", "healthy": true, "labels": [{"key": "zone", "value": "a"}], "leads": 9},
+{"node": "b1", "healthy": true, "labels": [{"key": "zone", "value": "b"}], "leads": 1}]},
+"apps": [{"name": "shop", "mode": "singleton"}, {"name": "db", "mode": "singleton", "leader": "b1"}]}`
+
+func tryReplayAndBench(t *testing.T, dir string) {
+	t.Helper()
+	from := write(t, "recording", strings.ReplaceAll(recorded, "\n", ""), 0o600)
+	try := func(args ...string) result { return execute(t.Context(), nil, append([]string{"plugin"}, args...)...) }
+	want := `TIME                  EPOCH  APP   LEADER  BUILT-IN  PLUGIN
+2025-06-15T15:06:40Z  5      shop  -       a1        b1
+
+2 questions: 1 the same, 1 different, 0 failed
+moves away from the leader: 0 by the built-in policy, 0 by zone-spread 1.0.0
+`
+	if r := try("replay", dir, "--from", from, "--call", "2m"); r.exit != exitOK || r.stdout != want {
+		t.Errorf("replay: %s\nwant\n%s", r, want)
+	}
+	for says, args := range map[string][]string{
+		"--from is missing": {"replay", dir}, "there is no nowhere": {"replay", dir, "--from", "nowhere"}, "line 1": {"replay", dir, "--from", dir + "/plugin.yaml"},
+		"--for is above 0": {"bench", dir, "--for", "0s"}, "--callers 1 to 1000": {"bench", dir, "--callers", "1001"}, "--call is": {"bench", dir, "--call", "1h"},
+	} {
+		if r := try(args...); r.exit != exitUsage || !strings.Contains(r.stderr, says) {
+			t.Errorf("%q: %s, want %q", args, r, says)
+		}
+	}
+	var doc pluginFigures
+	r := try("bench", dir, "--for", "50ms", "--call", "2m", "--json")
+	if err := json.Unmarshal([]byte(r.stdout), &doc); err != nil || r.exit != exitOK || doc.Calls < 1 || doc.P50NS < 1 || doc.MostNS < doc.P99NS || doc.Plugin != "zone-spread 1.0.0" {
+		t.Errorf("bench: %v, %s", err, r)
 	}
 }
