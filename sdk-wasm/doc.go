@@ -28,7 +28,9 @@
 //
 // # Memory
 //
-// A guest makes one call at a time. What a policy is given is the SDK's own: it
+// A loaded plugin is several guests, each with its own memory, and a call may
+// come to any of them: what is to last, or to be seen by others, belongs into the
+// host's store. A backend is one guest only. A guest makes one call at a time. What a policy is given is the SDK's own: it
 // is valid until the function returns and must not be changed. A ranking itself
 // allocates nothing once its buffers have grown; what allocates in a guest is
 // what the plugin does. Everything else that a plugin is given is its to keep.

@@ -267,3 +267,27 @@ func TestBackend(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// FuzzDo: whatever the bytes are, they are an answer or an error.
+func FuzzDo(f *testing.F) {
+	f.Add([]byte("a"), (&wire.Candidates{Base: 1, Epoch: 2, Upserts: candidates(3, 1), Removed: []string{"x", "node-0001"}}).Append(nil))
+	f.Add([]byte{}, (&wire.Rank{Epoch: 1, Apps: make([]sdk.App, 2)}).Append(nil))
+	f.Add([]byte{0x18, 1}, (&wire.Configure{Config: []byte(`{"url": [1, {}]}`)}).Append(nil))
+	f.Add([]byte{}, (&wire.Event{HookEvent: sdk.Event{App: sample.AppHost}}).Append(nil))
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		for _, fresh := range []func() *sdk.Guest{sample.Policy, sample.Hook, sample.Backend} {
+			h := sdktest.New(t, fresh())
+			whole := (&wire.Candidates{Epoch: 1, Upserts: candidates(5, 1)}).Append(nil)
+			for _, op := range []string{
+				wire.OpDescribe, wire.OpConfigure, wire.OpCandidates, wire.OpRank, wire.OpEvent,
+				wire.OpBind, wire.OpStart, wire.OpStop, wire.OpStatus,
+			} {
+				for _, in := range [][]byte{first, whole, second} {
+					if out, err := h.Do(op, in); err != nil && out != nil {
+						t.Errorf("%s: both %q and %v", op, out, err)
+					}
+				}
+			}
+		}
+	})
+}

@@ -99,6 +99,9 @@ func (m *module) readCode(r *reader) {
 		body = m.readBody(&b, body[:0])
 		r.fault = b.fault
 		m.putBody(body)
+		if most := 2 * m.limits.Module; len(m.part) > most {
+			r.fail(from, "it has too many small loops", "metered the module would have more than %d bytes", most)
+		}
 	}
 	m.putBody(m.topUpBody())
 	m.putBody(m.payBody())

@@ -16,7 +16,7 @@ const Slice = 1 << 17
 
 // Options bound the module. A value of 0 is replaced by its default.
 type Options struct {
-	Module    int // bytes of the module; 16 MiB
+	Module    int // bytes of the module, and half of those of its metered form; 16 MiB
 	Functions int // functions, with the imported ones; 100,000
 	Body      int // bytes of one function; 1 MiB
 	Tables    int // tables; 8

@@ -1,6 +1,7 @@
 package fuel
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -92,6 +93,8 @@ func TestRefusals(t *testing.T) {
 		{"many functions", one(map[byte][]byte{3: vec([]byte{0}, []byte{0})}), Options{Functions: 1}, "2 functions, allowed are 1"},
 		{"a large module", one(nil), Options{Module: 10}, "allowed are 10"},
 		{"a large function", one(nil), Options{Body: 2}, "function 0 has 3 bytes, allowed are 2"},
+
+		{"a bomb of loops", code(bytes.Repeat([]byte{opLoop, typeVoid, opEnd}, 100)...), Options{Module: 400}, "more than 800 bytes"},
 
 		{"a function without end", one(map[byte][]byte{10: vec(sized([]byte{0, 0x01}))}), Options{}, "does not end"},
 		{"code behind the end", code(opEnd), Options{}, "1 bytes too many"},

