@@ -24,7 +24,7 @@ func goLoader(t *testing.T, contract wire.Contract, o plugin.Options) func(plugi
 	if o.Configure.Config == nil {
 		o.Configure.Config = []byte(contract)
 	}
-	if _, err := r.Load(testContext(t), a, o); err != nil {
+	if _, err := r.Load(t.Context(), a, o); err != nil { // the race detector makes compiling slow
 		t.Fatal(err)
 	}
 	return func(t plugintest.T) *instance {

@@ -120,7 +120,7 @@ func (i *instance) newGuest(ctx context.Context) (g *guest, err error) {
 // start brings the module to life: its start function, then _initialize.
 func (g *guest) start(ctx context.Context) error {
 	g.begin(ctx, g.inst.startLimit(), nil)
-	mod, err := g.inst.entry.engine.InstantiateModule(withMemory(&g.ctx, &g.memory), g.inst.entry.module, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	mod, err := g.instantiate()
 	if err == nil {
 		g.mod = mod
 		if init := mod.ExportedFunction(exportInit); init != nil {
@@ -129,6 +129,17 @@ func (g *guest) start(ctx context.Context) error {
 		}
 	}
 	return g.end("start", err)
+}
+
+// instantiate is InstantiateModule without its panics.
+func (g *guest) instantiate() (mod api.Module, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			mod, err = nil, fmt.Errorf("the runtime gave up: %v", p)
+		}
+	}()
+	return g.inst.entry.engine.InstantiateModule(withMemory(&g.ctx, &g.memory), g.inst.entry.module,
+		wazero.NewModuleConfig().WithName("").WithStartFunctions())
 }
 
 // discard frees the memory of a guest.

@@ -108,6 +108,23 @@ func TestSlowHost(t *testing.T) {
 	answers(t, i)
 }
 
+// slowTimer is a context whose deadline has passed and whose timer has not fired.
+type slowTimer struct {
+	context.Context
+	end time.Time
+}
+
+func (s slowTimer) Deadline() (time.Time, bool) { return s.end, true }
+
+// TestDeadlineBeforeTimer: the deadline counts, not the timer that tells of it.
+func TestDeadlineBeforeTimer(t *testing.T) {
+	i := load(t, newRuntime(t, Config{}), hook(forever()).bytes(), plugin.Options{Limits: plugin.Limits{Call: patience}})
+	_, err := i.Call(slowTimer{context.Background(), time.Now()}, "event", nil)
+	if !errors.Is(err, pluginapi.ErrPluginLimit) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the caller's deadline passed") {
+		t.Fatal(err)
+	}
+}
+
 // TestGuests: no more guests than allowed, each with one call at a time; who
 // waits for one waits no longer than its context.
 func TestGuests(t *testing.T) {
