@@ -239,11 +239,58 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// An answer far over the limit is refused while it comes: it never is in the
+// host's memory. Not parallel: it counts what the whole process allocates.
+func TestHugeAnswerIsNotTaken(t *testing.T) {
+	i := load(t, config(t, "actor"), options(t))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := i.Call(t.Context(), "big", []byte(strconv.Itoa(60<<20)))
+	runtime.ReadMemStats(&after)
+	wants(t, err, pluginapi.ErrPluginLimit)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 20<<20 {
+		t.Errorf("for an answer that was refused %d bytes were allocated", n)
+	}
+}
+
+// A plugin that floods go-plugin's broker finds nobody there.
+func TestBrokerFlood(t *testing.T) {
+	before := runtime.NumGoroutine()
+	i := load(t, config(t, "flooding broker"), options(t))
+	for began := time.Now(); time.Since(began) < time.Second; {
+		mustCall(t, i, "echo", "x")
+		if n := runtime.NumGoroutine(); n > before+200 {
+			t.Fatalf("%d goroutines, %d before", n, before)
+		}
+	}
+}
+
+// A call that waits for a process ends when the plugin is closed.
+func TestCloseWhileItCannotStart(t *testing.T) {
+	t.Parallel()
+	i := load(t, config(t, "actor"), options(t))
+	if err := os.Remove(i.binary()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := i.Call(t.Context(), "exit", nil)
+	wants(t, err, pluginapi.ErrPluginCrashed)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := i.Call(t.Context(), "echo", nil)
+		ended <- err
+	}()
+	until(t, "the call waits", func() bool { return !i.turns.TryAcquire(everybody) || release(i) })
+	mustClose(t, i)
+	wants(t, <-ended, pluginapi.ErrPluginDisabled)
+}
+
 // Killed again and again at random under calls: each call ends, no answer is
 // wrong, and each error says what may have happened.
 func TestKilledAtRandom(t *testing.T) {
 	t.Parallel()
-	i := load(t, config(t, "actor"), options(t))
+	r := New(config(t, "actor"))
+	r.firstPause, r.lastPause = time.Millisecond, 20*time.Millisecond
+	i := loadBy(t, r, options(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	for caller := range 4 {
@@ -260,10 +307,10 @@ func TestKilledAtRandom(t *testing.T) {
 			}
 		})
 	}
-	const kills = 5
+	const kills = 15
 	for range kills {
 		crashes := i.Stats().Crashes
-		<-time.After(rand.N(100 * time.Millisecond))
+		<-time.After(rand.N(50 * time.Millisecond))
 		killActor(t, i)
 		until(t, "the kill is seen", func() bool { return i.Stats().Crashes > crashes })
 	}

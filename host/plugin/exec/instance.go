@@ -209,7 +209,11 @@ func (i *Instance) Stats() plugin.Stats {
 func (i *Instance) Close(ctx context.Context) error {
 	i.mu.Lock()
 	first := !i.closed
-	i.closed = true
+	if first { // who waits for a process waits no longer
+		i.closed = true
+		close(i.changed)
+		i.changed = make(chan struct{})
+	}
 	i.mu.Unlock()
 	if !first {
 		<-i.ended

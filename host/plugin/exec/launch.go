@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,8 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/go-plugin/runner"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/ozanturksever/go-cluster/pluginapi"
 	"github.com/ozanturksever/go-cluster/pluginapi/frame"
@@ -43,7 +46,7 @@ func (i *Instance) launch(life context.Context) (*process, error) {
 		return nil, err
 	}
 	p := &process{instance: i}
-	sockets, err := i.runtime.socketDir(i.dir)
+	sockets, err := i.runtime.socketDir()
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +91,8 @@ func (i *Instance) clientConfig(run *child, sockets string) *goplugin.ClientConf
 		StartTimeout:     i.runtime.cfg.StartTimeout,
 		Logger:           hclog.NewNullLogger(), // what matters comes back as an error
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: sockets},
-		SyncStdout:       i.log.writer("stdout"),
-		SyncStderr:       i.log.writer("stderr"),
+		SyncStdout:       i.log.writer("stdout", run.exited),
+		SyncStderr:       i.log.writer("stderr", run.exited),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
 			run.prepare(cmd.Env, dir)
 			return run, nil
@@ -98,10 +101,21 @@ func (i *Instance) clientConfig(run *child, sockets string) *goplugin.ClientConf
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(int(limits.Output)+frame.Overhead), grpc.MaxCallSendMsgSize(int(limits.Input)+frame.Overhead)),
 			grpc.WithMaxHeaderListSize(64 << 10),
 			grpc.WithDisableRetry(), // nothing is sent twice
+			grpc.WithStreamInterceptor(refuseBroker),
 			grpc.WithDisableServiceConfig(),
 			grpc.WithIdleTimeout(0),
 		},
 	}
+}
+
+// refuseBroker keeps go-plugin from opening the stream of its broker, which
+// nobody here uses: each message that a plugin sends there costs the host a
+// goroutine or an entry of a map that only grows.
+func refuseBroker(ctx context.Context, d *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+	if strings.HasPrefix(method, "/plugin.GRPCBroker/") {
+		return nil, status.Error(codes.Unimplemented, "there is no broker")
+	}
+	return open(ctx, d, conn, method, o...)
 }
 
 // connector hands out the connection that go-plugin has made.
@@ -210,6 +224,7 @@ func (p *process) condemned() bool {
 
 // why says why the process has ended or must end.
 func (p *process) why() error {
+	p.run.settle()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.verdict != nil {
@@ -220,8 +235,6 @@ func (p *process) why() error {
 	}
 	return fmt.Errorf("%w: %s%s", pluginapi.ErrPluginCrashed, p.run.outcome(), p.run.lastWords())
 }
-
-func (p *process) limited() bool { return errors.Is(p.why(), pluginapi.ErrPluginLimit) }
 
 // stop asks the process to end, and kills it when it has not within 2 s or the
 // life of the instance.
@@ -243,11 +256,18 @@ func (p *process) stop(life context.Context) {
 	<-told
 }
 
-// socketDir makes a folder for the socket of one process. The path of a socket
-// is at most 107 bytes, go-plugin adds about 45 of them.
-func (r *Runtime) socketDir(dir string) (string, error) {
-	if len(dir) > 50 {
-		dir = ""
+// socketDir makes a folder for the socket of one process: in the runtime's own,
+// or among the temporary ones when that has too long a name. The path of a socket
+// has at most 107 bytes; go-plugin adds 38, and this 17.
+func (r *Runtime) socketDir() (string, error) {
+	const most = 107 - 38 - 17
+	dir := r.cfg.Dir
+	if len(dir) > most {
+		dir = os.TempDir()
+	}
+	if len(dir) > most {
+		return "", fmt.Errorf("%w: the folder of plugins %s has a path of more than %d bytes, too long for a socket in it: give a shorter one",
+			pluginapi.ErrInvalid, r.cfg.Dir, most)
 	}
 	sockets, err := os.MkdirTemp(dir, "gchost")
 	if err != nil {

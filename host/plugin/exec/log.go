@@ -124,12 +124,15 @@ func (s *sink) copy(r io.Reader, stream string, last *tail, ended <-chan struct{
 }
 
 // writer is for what go-plugin brings of what a plugin prints once it serves.
-func (s *sink) writer(stream string) io.Writer { return &lines{sink: s, stream: stream} }
+func (s *sink) writer(stream string, ended <-chan struct{}) io.Writer {
+	return &lines{sink: s, stream: stream, ended: ended}
+}
 
 // lines logs what is written to it line by line. It belongs to one goroutine.
 type lines struct {
 	sink   *sink
 	stream string
+	ended  <-chan struct{}
 	head   []byte
 	size   int
 }
@@ -146,6 +149,7 @@ func (l *lines) Write(b []byte) (int, error) {
 			l.head, l.size = nil, 0
 		}
 	}
+	l.sink.wait(l.ended)
 	return len(b), nil
 }
 

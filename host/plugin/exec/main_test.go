@@ -121,7 +121,12 @@ func (w testWriter) Write(b []byte) (int, error) {
 // load starts a plugin that the test's end closes; nothing of it may run then.
 func load(t testing.TB, cfg Config, o plugin.Options) *Instance {
 	t.Helper()
-	in, err := New(cfg).Load(t.Context(), binary(t), o)
+	return loadBy(t, New(cfg), o)
+}
+
+func loadBy(t testing.TB, r *Runtime, o plugin.Options) *Instance {
+	t.Helper()
+	in, err := r.Load(t.Context(), binary(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,8 @@ import (
 
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/ozanturksever/go-cluster/host/plugin"
 	"github.com/ozanturksever/go-cluster/pluginapi"
@@ -56,6 +58,9 @@ func play(part string) int {
 		return 0
 	case "reference policy", "reference hook", "reference backend":
 		playReference(part)
+		return 0
+	case "flooding broker":
+		serveBrokerFlood()
 		return 0
 	case "version9":
 		serveVersion(9)
@@ -233,4 +238,43 @@ func playReference(part string) {
 		d := reference.AboutBackend()
 		serve.Backend(serve.About{Name: d.Name, Version: d.Version}, func(wire.Configure) (pluginapi.Backend, error) { return reference.NewBackend(), nil })
 	}
+}
+
+// serveBrokerFlood is an actor whose go-plugin broker sends without end: every
+// other message makes an entry that stays, the rest a goroutine for 5 s.
+func serveBrokerFlood() {
+	flood := func(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		if info.FullMethod != "/plugin.GRPCBroker/StartStream" {
+			return next(srv, s)
+		}
+		for n := uint64(1); ; n++ {
+			m := &emptypb.Empty{}
+			b := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), n) // ConnInfo.service_id
+			m.ProtoReflect().SetUnknown(b)
+			if err := s.SendMsg(m); err != nil {
+				return err
+			}
+		}
+	}
+	goplugin.Serve(&goplugin.ServeConfig{
+		HandshakeConfig:  goplugin.HandshakeConfig{MagicCookieKey: frame.CookieKey, MagicCookieValue: frame.CookieValue},
+		VersionedPlugins: map[int]goplugin.PluginSet{wire.Version: {frame.SetName: otherSet{}}},
+		GRPCServer: func(o []grpc.ServerOption) *grpc.Server {
+			s := grpc.NewServer(append(o, grpc.StreamInterceptor(flood), grpc.ForceServerCodecV2(frame.Codec{}))...)
+			desc := frame.StreamDesc()
+			desc.Handler = func(_ any, s grpc.ServerStream) error {
+				var f frame.Frame
+				if err := s.RecvMsg(&f); err != nil {
+					return err
+				}
+				out, err := act(s.Context(), f.Op, f.Body)
+				if err != nil {
+					return err
+				}
+				return s.SendMsg(&frame.Frame{Kind: frame.Answer, Body: out})
+			}
+			s.RegisterService(&grpc.ServiceDesc{ServiceName: frame.ServiceName, Streams: []grpc.StreamDesc{*desc}}, nil)
+			return s
+		},
+	})
 }

@@ -51,8 +51,9 @@ type Config struct {
 
 // Runtime loads plugin binaries. It is safe for concurrent use.
 type Runtime struct {
-	cfg   Config
-	probe time.Duration
+	cfg Config
+
+	probe, firstPause, lastPause time.Duration
 
 	mu     sync.Mutex // also keeps the words of Fenced in order
 	ready  bool       // the folder is there and holds nothing of an earlier host
@@ -71,7 +72,7 @@ func New(cfg Config) *Runtime {
 	if cfg.Env == nil {
 		cfg.Env = []string{"PATH=" + os.Getenv("PATH")}
 	}
-	return &Runtime{cfg: cfg, probe: probeTime, live: map[*Instance]bool{}}
+	return &Runtime{cfg: cfg, probe: probeTime, firstPause: firstPause, lastPause: lastPause, live: map[*Instance]bool{}}
 }
 
 // Load starts a plugin and returns when it is configured and can be called. The

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -64,19 +65,20 @@ func (i *Instance) supervise(life context.Context, first chan<- error) {
 	if err != nil {
 		return
 	}
-	for pause := firstPause; ; {
+	r := i.runtime
+	for pause := r.firstPause; ; {
 		if p != nil {
 			born := time.Now()
 			i.publish(nil, p, nil)
 			i.watch(life, p)
 			if time.Since(born) > longLife {
-				pause = firstPause
+				pause = r.firstPause
 			}
 		}
 		if !i.pause(pause) {
 			return
 		}
-		pause = min(2*pause, lastPause)
+		pause = min(2*pause, r.lastPause)
 		i.restarts.Add(1)
 		if p, err = i.launch(life); err != nil {
 			i.options.Logger.Error("a plugin cannot be restarted", "plugin", i.artifact.Name, "error", err, "next_in", pause)
@@ -121,7 +123,7 @@ func (i *Instance) watch(life context.Context, p *process) {
 // obituary counts the end of a process and says why it came.
 func (i *Instance) obituary(p *process) error {
 	why := p.why()
-	if p.limited() {
+	if errors.Is(why, pluginapi.ErrPluginLimit) {
 		i.limits.Add(1)
 	} else {
 		i.crashes.Add(1)
