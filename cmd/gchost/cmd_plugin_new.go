@@ -57,7 +57,7 @@ func (p *program) pluginNewCommand() *cobra.Command {
 // release is the version of this program as go.mod can name it, "" for a build
 // between releases.
 func release(version string) string {
-	if regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+$`).MatchString(version) {
+	if regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`).MatchString(version) {
 		return version
 	}
 	return ""
