@@ -46,7 +46,7 @@ func (p *program) pluginNewCommand() *cobra.Command {
 			return p.showNew(project, pluginNew{dir, files})
 		},
 	}
-	c.Flags().StringVar(&lang, "lang", "go", "language: go, rust, c")
+	c.Flags().StringVar(&lang, "lang", "go", "language: go, rust, c, assemblyscript")
 	c.Flags().StringVar(&kind, "kind", "hook", "what it is: hook, placement, backend")
 	c.Flags().StringVar(&runtime, "runtime", "", "wasm, or binary in go only (default wasm; binary for a backend in go)")
 	c.Flags().StringVar(&dir, "dir", "", "folder to write to (default NAME)")

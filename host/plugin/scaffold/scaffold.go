@@ -25,13 +25,14 @@ type Lang string
 
 // The languages.
 const (
-	Go   Lang = "go"
-	Rust Lang = "rust"
-	C    Lang = "c"
+	Go             Lang = "go"
+	Rust           Lang = "rust"
+	C              Lang = "c"
+	AssemblyScript Lang = "assemblyscript"
 )
 
 // Langs lists the languages.
-func Langs() []Lang { return []Lang{Go, Rust, C} }
+func Langs() []Lang { return []Lang{Go, Rust, C, AssemblyScript} }
 
 // Kind is the contract of a plugin.
 type Kind = wire.Contract
@@ -71,7 +72,7 @@ func check(p Project) error {
 	}
 	switch {
 	case !slices.Contains(Langs(), p.Lang):
-		return invalid("language %q: there are %s, %s and %s", p.Lang, Go, Rust, C)
+		return invalid("language %q: there are %s, %s, %s and %s", p.Lang, Go, Rust, C, AssemblyScript)
 	case !slices.Contains(Kinds(), p.Kind):
 		return invalid("kind %q: there are %s, %s and %s", p.Kind, wire.ContractHook, wire.ContractPlacement, wire.ContractBackend)
 	case p.Runtime != manifest.WASM && p.Runtime != manifest.Binary:

@@ -41,7 +41,7 @@ func TestGo(t *testing.T) {
 	for _, p := range projects(scaffold.Go) {
 		p.SDK = sdk
 		// Modules come from the cache of this machine: the projects need no others.
-		prove(t, p, "GOFLAGS=-mod=mod", "GOPROXY=off", "GOSUMDB=off", "GOWORK=off")
+		prove(t, p, nil, "GOFLAGS=-mod=mod", "GOPROXY=off", "GOSUMDB=off", "GOWORK=off")
 	}
 }
 
@@ -52,7 +52,7 @@ func TestC(t *testing.T) {
 		}
 	}
 	for _, p := range projects(scaffold.C) {
-		prove(t, p)
+		prove(t, p, nil)
 	}
 }
 
@@ -67,17 +67,46 @@ func TestRust(t *testing.T) {
 		t.Skip("rustc has no target wasm32-unknown-unknown")
 	}
 	for _, p := range projects(scaffold.Rust) {
-		prove(t, p)
+		prove(t, p, nil)
 	}
 }
 
-// prove writes a project, builds it, runs the tests that it has itself, and has
-// it checked.
-func prove(t *testing.T, p scaffold.Project, env ...string) {
+// TestAssemblyScript needs npm, and the compiler from its registry.
+func TestAssemblyScript(t *testing.T) {
+	if _, err := exec.LookPath("npm"); err != nil {
+		t.Skipf("no npm: %v", err)
+	}
+	// The compiler is installed once, by the projects' own package.json.
+	home := filepath.Join(t.TempDir(), "home")
+	if _, err := scaffold.Write(home, projects(scaffold.AssemblyScript)[0]); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), trialtest.Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "make", "node_modules")
+	cmd.Dir = home
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("npm cannot install the compiler: %v\n%s", err, out)
+	}
+	for _, p := range projects(scaffold.AssemblyScript) {
+		prove(t, p, func(dir string) error {
+			return os.Symlink(filepath.Join(home, "node_modules"), filepath.Join(dir, "node_modules"))
+		})
+	}
+}
+
+// prove writes a project, builds it, runs the tests that it has itself, has it
+// checked, and looks at what it does.
+func prove(t *testing.T, p scaffold.Project, prepare func(dir string) error, env ...string) {
 	t.Run(string(p.Kind)+" "+string(p.Runtime), func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "new")
 		if _, err := scaffold.Write(dir, p); err != nil {
 			t.Fatal(err)
+		}
+		if prepare != nil {
+			if err := prepare(dir); err != nil {
+				t.Fatal(err)
+			}
 		}
 		run(t, dir, env, "make")
 		if p.Lang == scaffold.Go {
@@ -85,8 +114,72 @@ func prove(t *testing.T, p scaffold.Project, env ...string) {
 			run(t, dir, env, "go", "vet", "./...")
 			run(t, dir, nil, "gofmt", "-d", ".")
 		}
-		trialtest.Conform(t, trialtest.Open(t, dir, "", nil), trial.Suite{Service: p.Runtime == manifest.Binary})
+		code := int64(0)
+		w := &trial.World{Exec: func(string, []string, []byte) (wire.ExecResult, error) {
+			return wire.ExecResult{Code: code, Stderr: []byte("ouch")}, nil
+		}}
+		plugin := trialtest.Open(t, dir, "", w)
+		trialtest.Conform(t, plugin, trial.Suite{Service: p.Runtime == manifest.Binary})
+		switch {
+		case p.Kind == wire.ContractPlacement:
+			trialtest.RankModule(t, plugin, []trialtest.Ranking{placed()})
+		case p.Kind == wire.ContractBackend && p.Runtime == manifest.WASM:
+			commands(t, plugin, &code)
+		}
 	})
+}
+
+// placed is what every policy of a new project does: labels count before free
+// memory, and what cannot be used is unfit.
+func placed() trialtest.Ranking {
+	ssd, east := pluginapi.Label{Key: "disk", Value: "ssd"}, pluginapi.Label{Key: "zone", Value: "east"}
+	both := []pluginapi.Label{ssd, east}
+	return trialtest.Ranking{
+		App:  pluginapi.AppSpec{Name: "shop", Requires: []pluginapi.Label{ssd}, Prefers: []pluginapi.Label{east}},
+		Want: "c b a",
+		Nodes: []pluginapi.Candidate{
+			{Node: "a", Healthy: true, Labels: both[:1], MemFree: 2 << 30}, {Node: "b", Healthy: true, Labels: both[:1], MemFree: 9 << 30},
+			{Node: "c", Healthy: true, Labels: both}, {Node: "d", Healthy: true, Labels: both[1:], MemFree: 99 << 30},
+			{Node: "e", Labels: both}, {Node: "f", Healthy: true, Cordoned: true, Labels: both},
+		},
+	}
+}
+
+// commands is what every WebAssembly backend of a new project does: it runs the
+// operator's command, and believes its exit code.
+func commands(t *testing.T, p *trial.Plugin, code *int64) {
+	t.Helper()
+	i, err := p.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(p.World.Notes())
+	if _, err := i.Call(t.Context(), wire.OpStart, (&wire.Start{Epoch: 7}).Append(nil)); err != nil {
+		t.Errorf("start: %v", err)
+	}
+	for *code = range map[int64]bool{0: true, 1: true, 3: true} {
+		out, err := i.Call(t.Context(), wire.OpStatus, nil)
+		var s wire.Status
+		if err == nil {
+			err = s.Decode(out)
+		}
+		want := map[int64]string{0: pluginapi.StatusRunning, 1: pluginapi.StatusUnhealthy, 3: pluginapi.StatusStopped}[*code]
+		if err != nil || s.Status != want || *code == 1 && s.Message != "ouch" {
+			t.Errorf("status after exit code %d: %+v, %v", *code, s, err)
+		}
+	}
+	*code = 1
+	if _, err := i.Call(t.Context(), wire.OpStop, (&wire.Stop{GraceMS: 10}).Append(nil)); err == nil {
+		t.Errorf("a stop whose command fails succeeds")
+	}
+	var ran []string
+	for _, n := range p.World.Notes()[before:] {
+		ran = append(ran, n.Name)
+	}
+	name := p.Manifest.Name
+	if want := []string{name + " start", name + " status", name + " status", name + " status", name + " stop"}; !slices.Equal(ran, want) {
+		t.Errorf("it runs %q, want %q", ran, want)
+	}
 }
 
 func run(t *testing.T, dir string, env []string, words ...string) {
