@@ -70,7 +70,7 @@ func (p *policy) score(app *sdk.App, n *sdk.Candidate) int64 {
 	}
 	s := fit.Labels(app, n) + perPercent*(full-full%p.step)
 	if runs {
-		s += perPercent * p.step // a node that is a step fuller is not worth a move
+		s += perPercent*p.step + 1 // a node that is a step fuller is not worth a move
 	}
 	return s
 }

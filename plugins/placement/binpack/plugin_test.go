@@ -20,6 +20,8 @@ func cases() []trialtest.Ranking {
 	app := func(memory, millis int64) sdk.App { return sdk.App{Name: "shop", Memory: memory * gib, CPU: millis} }
 	led := app(20, 0)
 	led.Leader = "a"
+	onB := led
+	onB.Leader = "b"
 	blind := node("b", 0, 0)
 	blind.Memory, blind.MemFree, blind.Cores = 0, 0, 0
 	return []trialtest.Ranking{
@@ -33,7 +35,7 @@ func cases() []trialtest.Ranking {
 		{Name: "equally full within a step", App: app(1, 0), Want: "a b", Nodes: []sdk.Candidate{node("a", 41, 0), node("b", 43, 0)}},
 		{Name: "a smaller step", Config: `{"step_percent": 1}`, App: app(1, 0), Want: "b a", Nodes: []sdk.Candidate{node("a", 41, 0), node("b", 43, 0)}},
 		{Name: "its needs are counted once", App: led, Want: "a b", Nodes: []sdk.Candidate{node("a", 45, 0, "shop"), node("b", 26, 0)}}, // 45 of 90 here, 46 there
-		{Name: "it stays beside one step", App: led, Want: "a b", Nodes: []sdk.Candidate{node("a", 45, 0, "shop"), node("b", 29, 0)}},
+		{Name: "it stays beside one step", App: onB, Want: "b a", Nodes: []sdk.Candidate{node("a", 31, 0), node("b", 45, 0, "shop")}},
 		{Name: "it goes to what is two steps fuller", App: led, Want: "b a", Nodes: []sdk.Candidate{node("a", 45, 0, "shop"), node("b", 35, 0)}},
 		{Name: "where it runs it fits", App: led, Want: "a", Nodes: []sdk.Candidate{node("a", 99, 0, "shop"), node("b", 90, 0)}},
 		{Name: "nothing declared: no room comes last", App: app(0, 0), Want: "b a c", Nodes: []sdk.Candidate{node("a", 10, 0), node("b", 50, 0), node("c", 95, 0)}},
