@@ -41,10 +41,10 @@ func node(name, zone string, leads int64) pluginapi.Candidate {
 // measures.
 func TestPolicyOnTrial(t *testing.T) {
 	p := trialtest.Open(t, trialtest.Build(t, "../../../plugins/placement/zone-spread"), "", nil)
-	table := &pluginapi.Table{Epoch: 5, Candidates: []pluginapi.Candidate{node("a1", "a", 0), node("a2", "a", 9), node("b1", "b", 1)}}
+	table := &pluginapi.Table{Epoch: 5, Candidates: []pluginapi.Candidate{node("a1", "a", 0), node("a2", "a", 9), node("b1", "b", 1), node("b2", "b", 1)}}
 	none := &pluginapi.Table{Epoch: 6, Candidates: []pluginapi.Candidate{{Node: "x"}}}
 	text := record(t, func(ask func(pluginapi.AppSpec, *pluginapi.Table)) {
-		ask(pluginapi.AppSpec{Name: "shop"}, table)                // a1 leads nothing, but its zone leads much
+		ask(pluginapi.AppSpec{Name: "shop"}, table)                // a1 leads nothing, but its zone leads much; b1 and b2 are equal
 		ask(pluginapi.AppSpec{Name: "shop", Leader: "a2"}, table)  // both move it, to different nodes
 		ask(pluginapi.AppSpec{Name: "shop", Leader: "b1"}, table)  // both leave it
 		ask(pluginapi.AppSpec{Name: "shop", Leader: "gone"}, none) // nobody can have it
