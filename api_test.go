@@ -34,6 +34,16 @@ var (
 	_ func() cluster.AppOption                                                                     = cluster.Singleton
 	_ func() cluster.AppOption                                                                     = cluster.Spread
 	_ func() cluster.AppOption                                                                     = cluster.Pool
+	_ func(string, ...cluster.SQLiteOption) cluster.AppOption                                      = cluster.WithSQLite
+	_ func(cluster.HookPlugin) cluster.AppOption                                                   = cluster.WithHookPlugin
+	_ func(string, []byte) cluster.AppOption                                                       = cluster.WithBackendPlugin
+	_ func(string, []byte) cluster.AppOption                                                       = cluster.WithPolicyPlugin
+	_ func(cluster.PluginsConfig) cluster.PlatformOption                                           = cluster.WithPlugins
+	_ func(*cluster.App) *cluster.WALManager                                                       = (*cluster.App).WAL
+	_ func(*cluster.WALManager) cluster.Position                                                   = (*cluster.WALManager).Position
+	_ func(*cluster.WALManager, context.Context) error                                             = (*cluster.WALManager).Sync
+	_ func(*cluster.WALManager, context.Context) (cluster.ReplicationLag, error)                   = (*cluster.WALManager).Lag
+	_ func(*cluster.WALManager) cluster.WALStats                                                   = (*cluster.WALManager).Stats
 	_ func(cluster.Backend) cluster.AppOption                                                      = cluster.WithBackend
 	_ func(*cluster.App) string                                                                    = (*cluster.App).Name
 	_ func(*cluster.App) *cluster.Platform                                                         = (*cluster.App).Platform

@@ -24,6 +24,8 @@ type App struct {
 	platform *Platform
 	events   *events.Broker
 	limits   EventLimits
+	database *host.Database
+	uses     host.Uses // of plugins
 }
 
 // AppOption changes an app before it runs.
@@ -73,7 +75,7 @@ func (a *App) fault(format string, args ...any) {
 
 // spec is what the engine needs to know; faults are completed on the way.
 func (a *App) spec() host.App {
-	return host.App{Name: a.name, Singleton: a.mode == ModeSingleton, Backend: a.backend, Hooks: a.hooks, HookTimeout: a.timeout,
+	return host.App{Name: a.name, Singleton: a.mode == ModeSingleton, Backend: a.backend, Database: a.database, Uses: a.uses, Hooks: a.hooks, HookTimeout: a.timeout,
 		Calls: a.calls.spec(), Events: a.events, EventLimits: a.limits}
 }
 

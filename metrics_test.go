@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	cluster "github.com/ozanturksever/go-cluster"
+	"github.com/ozanturksever/go-cluster/host/control"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -76,7 +78,8 @@ func TestEachFigureIsSet(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("docs/health-and-metrics.md")
 	must(t, err)
-	n := newNode(t, "figures", "n1", "", cluster.WithDataDir(t.TempDir()), cluster.MetricsAddr("127.0.0.1:0"))
+	keys := newPluginKeys(t)
+	n := newNode(t, "figures", "n1", "", cluster.WithDataDir(t.TempDir()), cluster.MetricsAddr("127.0.0.1:0"), keys.on("n1"))
 	web := n.app(cluster.NewApp("web", cluster.WithBackend(&tired{})))
 	web.Handle("hello", func(context.Context, []byte) ([]byte, error) { return nil, nil })
 	must(t, n.Health().Register("db", (&sickly{}).check))
@@ -87,6 +90,13 @@ func TestEachFigureIsSet(t *testing.T) {
 		return strings.Contains(text, `gc_backend_state{app="web",node="n1",platform="figures"} 2`)
 	})
 	use(t, n, web)
+	pkg := keys.pack(t, "1.0.0", "ok", 100)
+	_, err = control.NewClient(n).InstallPlugin(within(t, patience), bytes.NewReader(pkg), int64(len(pkg)), false)
+	must(t, err)
+	eventually(t, "its plugin runs", func() bool {
+		_, text = httpGet(t, n.Metrics().Addr(), "/metrics")
+		return strings.Contains(text, `gc_plugin_calls_total{node="n1",platform="figures",plugin="greet"} 1`)
+	})
 	must(t, n.SetCordon(within(t, patience), "n1", true))
 	eventually(t, "it is cordoned", func() bool {
 		_, text = httpGet(t, n.Metrics().Addr(), "/metrics")

@@ -108,6 +108,8 @@ func (n *Node) auditStep(app string, e core.Run) {
 // outcomes names what is written when a step has ended well, and when it has
 // not; "" is nothing.
 var outcomes = map[lifecycle.Step][3]string{
+	lifecycle.Promote:      {"data", "promoted", "promote_failed"},
+	lifecycle.Demote:       {"data", "demoted", "demote_failed"},
 	lifecycle.StartBackend: {"backend", "started", "start_failed"},
 	lifecycle.StopBackend:  {"backend", "stopped", "stop_error"},
 	lifecycle.KillBackend:  {"backend", "stopped", "stop_error"},

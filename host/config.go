@@ -33,6 +33,8 @@ type App struct {
 	Name        string
 	Singleton   bool
 	Backend     pluginapi.Backend // nil: none
+	Database    *Database         // nil: none
+	Uses        Uses              // of plugins
 	Hooks       Hooks
 	HookTimeout time.Duration // 0: that of the node
 	Calls       Calls
@@ -74,6 +76,7 @@ type Config struct {
 	Figures         *observe.Figures // what the node counts; nil: figures of its own
 	Events          *events.Broker   // of the platform; nil: none
 	EventLimits     events.Limits
+	Plugins         *Plugins // nil: none run on this node
 	// Overrun is called when code of an app has not come back although the lease
 	// is about to end: it must end the process. nil: log and end it.
 	Overrun func(app, step string)
@@ -144,7 +147,8 @@ func (c Config) Check() error {
 	case d.Heartbeat+d.budget()+d.margin() > d.TTL:
 		fault("heartbeat %v + %v to stop all work + %v margin do not fit into lease ttl %v: give a shorter heartbeat", d.Heartbeat, d.budget(), d.margin(), d.TTL)
 	}
-	faults = append(faults, c.checkServers())
+	faults = append(append(faults, c.checkServers()), c.Plugins.check(c.DataDir)...)
+	faults = append(append(faults, checkDatabases(c.Apps)...), c.checkUses()...)
 	seen := map[string]bool{}
 	for _, a := range c.Apps {
 		faults = append(faults, pluginapi.CheckName("app", a.Name))

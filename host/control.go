@@ -41,7 +41,7 @@ func (n *Node) serveControl(ctx context.Context) (stop func(), err error) {
 			}()
 		}
 	}
-	for _, verb := range control.Verbs() {
+	for _, verb := range n.verbs() {
 		for subject, queue := range map[string]string{n.names.ControlAny(verb): "ctl", n.names.ControlNode(n.cfg.Node, verb): ""} {
 			cancel, err := n.Bus().Subscribe(subject, queue, answer(verb))
 			if err != nil {

@@ -17,6 +17,10 @@ import (
 	"github.com/ozanturksever/go-cluster/host/lock"
 	"github.com/ozanturksever/go-cluster/host/monitor"
 	"github.com/ozanturksever/go-cluster/host/observe"
+	"github.com/ozanturksever/go-cluster/host/plugin/catalog"
+	"github.com/ozanturksever/go-cluster/host/plugin/grant"
+	"github.com/ozanturksever/go-cluster/host/plugin/grant/command"
+	"github.com/ozanturksever/go-cluster/host/replica"
 	"github.com/ozanturksever/go-cluster/host/rpc"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
@@ -36,20 +40,31 @@ type Node struct {
 	ended     chan struct{}
 	begun     atomic.Bool
 	locks     *lock.Keeper
+	catalog   *catalog.Catalog // nil: the node has no plugins
+	blobs     blobStore
+	runtimes  runtimes
+	commands  *command.Table // nil: none
+	uses      []useful
+	webOnce   sync.Once
+	web       grant.Web
+	fenced    fenced
+	born      time.Time     // for the names of events
+	told      atomic.Uint64 // events to plugins
 
 	// Set by Run before the loop starts, not changed afterwards.
-	core     *core.Core
-	data     *dataDir
-	name     io.Closer // the node's name on this machine, while it is held
-	server   *embedded.Server
-	guard    *guard.Guard
-	seen     *seenEpochs
-	sessions *bus.Records
-	records  *bus.Records
-	apps     map[string]*instance
-	callees  map[string]*rpc.Server // of the apps that have methods
-	client   *rpc.Client
-	buckets  buckets
+	core      *core.Core
+	data      *dataDir
+	name      io.Closer // the node's name on this machine, while it is held
+	server    *embedded.Server
+	guard     *guard.Guard
+	seen      *seenEpochs
+	sessions  *bus.Records
+	records   *bus.Records
+	apps      map[string]*instance
+	callees   map[string]*rpc.Server // of the apps that have methods
+	client    *rpc.Client
+	buckets   buckets
+	databases map[string]*replica.Keeper // by app
 
 	addrs boundAddrs
 
@@ -91,9 +106,13 @@ func New(cfg Config) (*Node, error) {
 		watchers: map[chan struct{}]struct{}{}, replies: map[uint64]chan core.Reply{},
 		wishes: map[uint64]func(core.Reply){},
 	}
+	if err := n.makePlugins(); err != nil {
+		return nil, err
+	}
 	n.makeServers()
+	n.makeDatabases()
 	n.view.Store(&core.View{Node: cfg.Node, Session: "reading"})
-	n.locks = n.newLocks()
+	n.locks, n.catalog = n.newLocks(), n.newCatalog()
 	n.audit, n.lockAudit = n.newAudit(), newLockAudit()
 	return n, n.makeServer("checked when the data directory is open")
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ozanturksever/go-cluster/host/bus"
@@ -90,12 +91,24 @@ func (n *Node) bind() error {
 	return nil
 }
 
+// fenced are the fences that change while the node runs.
+type fenced struct {
+	mu      sync.Mutex
+	apps    map[string][]pluginapi.Fence // of backends that plugins do
+	plugins []pluginapi.Fence
+}
+
 func (n *Node) fences() []pluginapi.Fence {
 	var out []pluginapi.Fence
 	for _, a := range n.apps {
 		out = append(out, a.fences...)
 	}
-	return out
+	n.fenced.mu.Lock()
+	defer n.fenced.mu.Unlock()
+	for _, f := range n.fenced.apps {
+		out = append(out, f...)
+	}
+	return append(out, n.fenced.plugins...)
 }
 
 func (n *Node) sweep(ctx context.Context) error {
@@ -154,12 +167,12 @@ const (
 func (n *Node) spec(a App) lifecycle.Spec {
 	calls := len(a.Calls.Handlers) > 0
 	return lifecycle.Spec{
-		Singleton: a.Singleton, Durable: n.data != nil, Backend: a.Backend != nil,
+		Singleton: a.Singleton, Durable: n.data != nil, Data: a.Database != nil, Backend: a.Backend != nil,
 		Hooks: map[lifecycle.Step]bool{
 			lifecycle.CallActive: calls || len(a.Hooks.Active) > 0, lifecycle.CallPassive: calls || len(a.Hooks.Passive) > 0,
 			lifecycle.CallStart: calls || len(a.Hooks.Start) > 0, lifecycle.CallStop: calls || len(a.Hooks.Stop) > 0,
 		},
-		HookTimeout: a.HookTimeout, StartTimeout: startBound, StopTimeout: stopBound,
+		HookTimeout: a.HookTimeout, DataTimeout: dataBound, StartTimeout: startBound, StopTimeout: stopBound,
 	}
 }
 
@@ -194,7 +207,7 @@ type service func(life context.Context) (stop func(), err error)
 // services are what a node does beside deciding, in the order in which they
 // start.
 func (n *Node) services() []service {
-	return []service{n.serveAudit, n.serveControl, n.watchHealth, n.serveCalls, n.serveLocks, n.serveEvents}
+	return []service{n.serveAudit, n.serveControl, n.watchHealth, n.serveDatabases, n.serveCalls, n.serveLocks, n.serveEvents, n.servePlugins, n.serveRanks}
 }
 
 // serve starts the services; stop ends those that were started, the last one

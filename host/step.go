@@ -9,6 +9,7 @@ import (
 
 	"github.com/ozanturksever/go-cluster/host/core"
 	"github.com/ozanturksever/go-cluster/host/core/lifecycle"
+	"github.com/ozanturksever/go-cluster/host/extend"
 	"github.com/ozanturksever/go-cluster/host/guard"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
@@ -69,10 +70,17 @@ func (n *Node) runStep(ctx context.Context, a *instance, e core.Run) error {
 	switch e.Step {
 	case lifecycle.SaveEpoch:
 		return n.data.saveEpoch(a.Name, e.Epoch)
+	case lifecycle.Promote:
+		return n.databases[a.Name].Promote(ctx, e.Epoch)
+	case lifecycle.Demote:
+		return n.databases[a.Name].Demote(ctx)
 	case lifecycle.StartBackend:
 		// Nothing that cannot be undone begins without the lease at this moment.
 		if l, ok := pluginapi.LeaseFrom(ctx); ok && !l.Valid() {
 			return fmt.Errorf("start backend: %w", pluginapi.ErrNotLeader)
+		}
+		if err := n.readyBackend(ctx, a); err != nil {
+			return err
 		}
 		if err := n.tellGuard(ctx); err != nil {
 			return err
@@ -90,6 +98,22 @@ func (n *Node) runStep(ctx context.Context, a *instance, e core.Run) error {
 		return n.endApp(ctx, a)
 	}
 	panic(fmt.Sprintf("host: unknown step %v", e.Step))
+}
+
+// readyBackend learns what must be killed of a backend that a plugin does.
+func (n *Node) readyBackend(ctx context.Context, a *instance) error {
+	b, ok := a.Backend.(*extend.Backend)
+	if !ok {
+		return nil
+	}
+	fences, err := b.Ready(ctx)
+	if err != nil {
+		return err
+	}
+	n.fenced.mu.Lock()
+	defer n.fenced.mu.Unlock()
+	n.fenced.apps[a.Name] = fences
+	return nil
 }
 
 func (n *Node) startBackend(ctx context.Context, a *instance) error {

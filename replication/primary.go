@@ -91,6 +91,12 @@ func OpenPrimary(ctx context.Context, cfg PrimaryConfig) (*Primary, error) {
 	if p.capture, err = sqlite.OpenCapture(ctx, cfg.Path, cfg.Capture); err != nil {
 		return nil, fmt.Errorf("open primary: %w", err)
 	}
+	// From now on the database may have what the feed does not have.
+	err = remember(cfg.Path, place{Epoch: at.Epoch, TX: at.TX, Seq: head.LastSeq, Sum: at.Sum, Primary: cfg.Epoch, Boot: boot()})
+	if err != nil {
+		p.capture.Close()
+		return nil, fmt.Errorf("open primary: %w", err)
+	}
 	return p, nil
 }
 

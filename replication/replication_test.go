@@ -1,6 +1,7 @@
 package replication_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -498,5 +499,83 @@ func TestNormalized(t *testing.T) {
 	}
 	if page.Hash(one[0]) != page.Hash(one[1]) {
 		t.Error("page 1 differs")
+	}
+}
+
+// TestDiverged: an old leader that has what nobody else has, and finds no
+// snapshot, keeps its file aside and is made anew; as long as nobody else has
+// led it waits: it may be the one to go on.
+func TestDiverged(t *testing.T) {
+	p := newPlatform(t, 10, 0)
+	db := p.create(1)
+	pr := p.primary(1, 1, nil)
+	other := p.standby(2)
+	p.exec(db, "INSERT INTO t VALUES(1, 'x')")
+	p.sync(pr)
+	p.reach(other)
+	_ = pr.stop()
+	p.exec(db, "INSERT INTO t VALUES(2, 'alone')")
+	db.Close()
+	head := func() replication.Head { h, _ := p.feed.Head(t.Context()); return h }
+	if !replication.Continues(p.path(1), head()) || replication.Continues(p.path(2), head()) {
+		t.Error("the last leader continues the feed, a standby does not")
+	}
+	old := p.standby(1)
+	ctx, tick := p.within(), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for len(old.Stats().Resyncs) == 0 && ctx.Err() == nil {
+		<-tick.C
+	}
+	if st := old.Stats(); len(st.Aside) != 0 {
+		t.Fatalf("%+v", st)
+	}
+	table := other.close()
+	db = p.open(2)
+	defer db.Close()
+	next := p.primary(2, 2, table)
+	p.exec(db, "INSERT INTO t VALUES(3, 'x')")
+	p.sync(next)
+	p.reach(old)
+	if replication.Continues(p.path(1), head()) || !replication.Continues(p.path(2), head()) {
+		t.Error("now it is the other one that continues")
+	}
+	if rows := p.rows(1); fmt.Sprint(rows) != "[1 3]" {
+		t.Errorf("%v", rows)
+	}
+	aside := old.Stats().Aside
+	if len(aside) != 1 {
+		t.Fatalf("%v", aside)
+	}
+	kept, err := sql.Open("sqlite", "file:"+aside[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	var alone string
+	if err := kept.QueryRow("SELECT v FROM t WHERE n = 2").Scan(&alone); err != nil || alone != "alone" {
+		t.Errorf("%q %v", alone, err)
+	}
+}
+
+// TestOtherBoot: what was said in another boot of the machine counts for nothing.
+func TestOtherBoot(t *testing.T) {
+	p := newPlatform(t, 11, 0)
+	db := p.create(1)
+	defer db.Close()
+	_ = p.primary(1, 1, nil).stop()
+	h, _ := p.feed.Head(t.Context())
+	if !replication.Continues(p.path(1), h) {
+		t.Fatal("it does not continue")
+	}
+	b, err := os.ReadFile(p.path(1) + ".position")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = bytes.Replace(b, []byte(`"boot":"`), []byte(`"boot":"x`), 1)
+	if err := os.WriteFile(p.path(1)+".position", b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if replication.Continues(p.path(1), h) {
+		t.Error("it continues after a power cut")
 	}
 }

@@ -2,16 +2,14 @@ package replication
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/ozanturksever/go-cluster/replication/flow"
-	"github.com/ozanturksever/go-cluster/replication/page"
 	"github.com/ozanturksever/go-cluster/replication/segment"
 	"github.com/ozanturksever/go-cluster/replication/snapshot"
 	"github.com/ozanturksever/go-cluster/replication/sqlite"
@@ -38,6 +36,9 @@ type Standby struct {
 	parts   segment.Assembler
 	cache   *cache
 	commit  uint32
+	from    uint64 // the feed is told from there
+	whole   bool   // it begins with a whole database
+	anew    bool   // the hint has led nowhere
 	pins    chan pinning
 	ended   chan struct{}  // closed when Run has returned
 	reading sync.WaitGroup // of the copy, by snapshots
@@ -56,14 +57,7 @@ type StandbyStats struct {
 	Stale   uint64 // refused: written by a leader whose time was over
 	Damaged uint64 // messages that are no segments
 	Resyncs map[flow.Why]uint64
-}
-
-// place is what is remembered beside the copy: a hint.
-type place struct {
-	Epoch uint64   `json:"epoch"`
-	TX    uint64   `json:"tx"`
-	Seq   uint64   `json:"seq"`
-	Sum   page.Sum `json:"sum"`
+	Aside   []string // files that a copy was moved to because it had what nobody else had
 }
 
 // OpenStandby opens the copy, which may not be there yet. Run is to be called
@@ -134,13 +128,14 @@ func (s *Standby) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hint := s.remembered()
+	hint := remembered(s.cfg.Path)
 	table := s.applier.Table()
 	at := flow.Position{Epoch: hint.Epoch, TX: hint.TX, Sum: table.Sum()}
 	from := uint64(1)
-	if hint.Sum == at.Sum {
+	if hint.Sum == at.Sum && hint.Seq > 0 && !s.anew {
 		from = hint.Seq
 	}
+	s.from, s.whole = from, false
 	s.machine, s.parts = flow.NewStandby(at, head.LastSeq), segment.Assembler{}
 	ctx, cancel := context.WithCancel(ctx)
 	messages := make(chan Message, feedRoom)
@@ -197,6 +192,9 @@ func (s *Standby) take(ctx context.Context, m Message) error {
 		return nil
 	}
 	c := changeOf(parts[0].Header)
+	if c.First == 1 && c.Pre == 0 {
+		s.whole = true
+	}
 	for _, e := range s.machine.Step(flow.Arrived{Change: c, Seq: m.Seq}) {
 		if _, ok := e.(flow.Apply); !ok {
 			if err := s.do(ctx, []flow.Effect{e}); err != nil {
@@ -230,7 +228,8 @@ func (s *Standby) do(ctx context.Context, effects []flow.Effect) error {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case flow.At:
-			if err := s.remember(place{e.Position.Epoch, e.Position.TX, e.Seq, e.Position.Sum}); err != nil {
+			s.anew = false
+			if err := remember(s.cfg.Path, place{Epoch: e.Position.Epoch, TX: e.Position.TX, Seq: e.Seq, Sum: e.Position.Sum}); err != nil {
 				s.cfg.Logger.Warn("remember position", "database", s.cfg.Path, "err", err)
 			}
 		case flow.Stale:
@@ -287,30 +286,10 @@ func (s *Standby) Stats() StandbyStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.stats
+	out.Aside = slices.Clone(s.stats.Aside)
 	out.Resyncs = map[flow.Why]uint64{}
 	for why, n := range s.stats.Resyncs {
 		out.Resyncs[why] = n
 	}
 	return out
-}
-
-func (s *Standby) remembered() (p place) {
-	b, err := os.ReadFile(s.cfg.Path + ".position")
-	if err != nil || json.Unmarshal(b, &p) != nil {
-		return place{}
-	}
-	return p
-}
-
-// remember writes the hint. It is not synced: a wrong one costs time only.
-func (s *Standby) remember(p place) error {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	tmp := s.cfg.Path + ".position.new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, s.cfg.Path+".position")
 }

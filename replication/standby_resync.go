@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/ozanturksever/go-cluster/replication/flow"
@@ -18,11 +19,18 @@ const resyncPause = time.Second
 // differ are taken over in one transaction, so that whoever reads the copy finds
 // one state or the other.
 func (s *Standby) resync(ctx context.Context, why flow.Why) error {
+	if s.from > 1 && !s.anew { // it may be elsewhere than it was thought to be
+		s.anew = true
+		return nil
+	}
 	at, _, _ := s.machine.Position()
 	s.cfg.Logger.Warn("the feed does not lead on from the copy: comparing it with a snapshot",
 		"database", s.cfg.Path, "why", why, "epoch", at.Epoch, "tx", at.TX)
 	s.note(func() { s.follows = false; s.stats.Resyncs[why]++ })
 	m, err := s.snapshot(ctx)
+	if errors.Is(err, errRebuild) {
+		return s.rebuild(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -31,7 +39,31 @@ func (s *Standby) resync(ctx context.Context, why flow.Why) error {
 	}
 	s.cache, s.commit = newCache(), m.Pages
 	s.cfg.Logger.Info("copy is at a snapshot", "database", s.cfg.Path, "snapshot", m.ID, "tx", m.TX, "sequence", m.Seq)
-	return s.remember(place{m.Epoch, m.TX, m.Seq, m.Sum})
+	return remember(s.cfg.Path, place{Epoch: m.Epoch, TX: m.TX, Seq: m.Seq, Sum: m.Sum})
+}
+
+// errRebuild says that there is no snapshot, but all of the feed.
+var errRebuild = errors.New("the copy is made anew from the feed")
+
+// rebuild moves the copy aside, for it has what nobody else has, and begins with
+// an empty one.
+func (s *Standby) rebuild(ctx context.Context) error {
+	s.reading.Wait()
+	s.applier.Close()
+	aside := fmt.Sprintf("%s.diverged-%s", s.cfg.Path, time.Now().UTC().Format("20060102T150405.000Z"))
+	for _, suffix := range []string{"-wal", "-shm", ""} {
+		if err := os.Rename(s.cfg.Path+suffix, aside+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%w: move it aside: %w", errCopy, err)
+		}
+	}
+	s.cfg.Logger.Warn("the copy has what the feed does not have: it is kept aside and made anew", "database", s.cfg.Path, "aside", aside)
+	s.note(func() { s.stats.Aside = append(s.stats.Aside, aside) })
+	a, err := sqlite.OpenApplier(ctx, s.cfg.Path, s.cfg.Apply)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errCopy, err)
+	}
+	s.applier, s.cache, s.commit = a, newCache(), 0
+	return remember(s.cfg.Path, place{})
 }
 
 // snapshot returns the newest one from which the feed leads on, and waits for
@@ -50,6 +82,12 @@ func (s *Standby) snapshot(ctx context.Context) (snapshot.Manifest, error) {
 		// feed's last message means that they are not of the same feed.
 		if m, found := snapshot.At(all, 0); found && m.Seq+1 >= first && m.Seq <= last {
 			return m, nil
+		}
+		if s.whole && first <= 1 {
+			// Not as long as this node may be promoted with what only it has.
+			if head, err := s.cfg.Feed.Head(ctx); err == nil && head.Epoch > remembered(s.cfg.Path).Primary {
+				return snapshot.Manifest{}, errRebuild
+			}
 		}
 		if !asked && s.cfg.Want != nil {
 			asked = true

@@ -13,10 +13,11 @@ import (
 )
 
 func (p *program) pluginCommand() *cobra.Command {
-	c := &cobra.Command{Use: "plugin", Short: "Make, sign, check and show plugins"}
+	c := &cobra.Command{Use: "plugin", Short: "Make, sign, check, install and show plugins"}
 	needCommand(c)
-	c.AddCommand(p.pluginKeygenCommand(), p.pluginPackCommand(), p.pluginSignCommand(), p.pluginVerifyCommand(), p.pluginInfoCommand(), p.pluginNewCommand(), p.pluginTestCommand(),
-		p.pluginBenchCommand(), p.pluginReplayCommand())
+	c.AddCommand(p.pluginKeygenCommand(), p.pluginPackCommand(), p.pluginSignCommand(), p.pluginVerifyCommand(), p.pluginInfoCommand())
+	c.AddCommand(p.pluginNewCommand(), p.pluginTestCommand(), p.pluginBenchCommand(), p.pluginReplayCommand())
+	c.AddCommand(p.platformPluginCommands()...)
 	return c
 }
 
@@ -68,11 +69,15 @@ func pluginDoc(pkg *manifest.Package) pluginShown {
 
 func (p *program) pluginInfoCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "info FILE|DIR",
-		Short: "Show what a plugin is and what it asks for",
-		Long:  "Info shows the manifest of a package or of a folder. It believes what stands there: see\ngchost plugin verify.",
-		Args:  args("FILE|DIR"),
-		RunE: func(_ *cobra.Command, argv []string) error {
+		Use:   "info FILE|DIR|NAME",
+		Short: "Show what a plugin is and what it asks for, or what the nodes have of it",
+		Long: "Info shows the manifest of a package or of a folder. It believes what stands there: see\ngchost plugin verify. " +
+			"With the name of an installed plugin, when no file is called like that, it shows\nwhat each node has of it.",
+		Args: args("FILE|DIR|NAME"),
+		RunE: func(c *cobra.Command, argv []string) error {
+			if isName(argv[0]) {
+				return p.showInstalled(c, argv[0])
+			}
 			return openPlugin(argv[0], func(pkg *manifest.Package) error {
 				doc := pluginDoc(pkg)
 				return p.print(doc, func(s *screen) { showPlugin(s, doc) })
@@ -120,13 +125,17 @@ type pluginVerified struct {
 func (p *program) pluginVerifyCommand() *cobra.Command {
 	var trust manifest.Trust
 	c := &cobra.Command{
-		Use:   "verify FILE|DIR",
+		Use:   "verify FILE|DIR|NAME",
 		Short: "Check digest and signature of a plugin",
 		Long: "Verify reads the whole plugin and compares it with its manifest, and the manifest with its\n" +
 			"signature. With --trust the signature must be by one of these keys. It exits with 5 when\n" +
-			"something is wrong.",
-		Args: args("FILE|DIR"),
-		RunE: func(_ *cobra.Command, argv []string) error {
+			"something is wrong. With the name of an installed plugin, when no file is called like that,\n" +
+			"every node verifies what it has of it, and it exits with 6 when something is wrong.",
+		Args: args("FILE|DIR|NAME"),
+		RunE: func(c *cobra.Command, argv []string) error {
+			if isName(argv[0]) {
+				return p.verifyInstalled(c, argv[0])
+			}
 			for _, key := range trust.Keys {
 				if err := manifest.CheckKey(key); err != nil {
 					return usagef("--trust: %v", err)

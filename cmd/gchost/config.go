@@ -24,6 +24,7 @@ type Config struct {
 	NATS            NATSConfig        `key:"nats"`
 	Cluster         ClusterConfig     `key:"cluster"`
 	Log             LogConfig         `key:"log"`
+	Plugins         PluginsConfig     `key:"plugins"`
 	Apps            []AppConfig       `key:"apps"`
 }
 
@@ -74,19 +75,72 @@ type LogConfig struct {
 	Format string `key:"format"`
 }
 
+// PluginsConfig says which plugins may run on the node.
+type PluginsConfig struct {
+	Trust         []string          `key:"trust"`
+	AllowUnsigned bool              `key:"allow_unsigned"`
+	Dir           string            `key:"dir"`
+	Grants        []GrantConfig     `key:"grants"`
+	Secrets       map[string]string `key:"secrets"`
+	Commands      []CommandConfig   `key:"commands"`
+}
+
+// CommandConfig is a command that plugins with that grant may run.
+type CommandConfig struct {
+	Name    string        `key:"name"`
+	Argv    []string      `key:"argv"`
+	Args    []string      `key:"args"`
+	Dir     string        `key:"dir"`
+	Timeout time.Duration `key:"timeout"`
+}
+
+// GrantConfig says what one plugin may do.
+type GrantConfig struct {
+	Plugin       string   `key:"plugin"`
+	Capabilities []string `key:"capabilities"`
+}
+
 // AppConfig is one app.
 type AppConfig struct {
-	Name        string        `key:"name"`
-	Mode        string        `key:"mode"`
-	Backend     BackendConfig `key:"backend"`
-	Hooks       HooksConfig   `key:"hooks"`
-	HookTimeout time.Duration `key:"hook_timeout"`
+	Name        string          `key:"name"`
+	Mode        string          `key:"mode"`
+	Backend     BackendConfig   `key:"backend"`
+	Hooks       HooksConfig     `key:"hooks"`
+	HookTimeout time.Duration   `key:"hook_timeout"`
+	Placement   PlacementConfig `key:"placement"`
 }
+
+// PlacementConfig says how the nodes for an app are ranked.
+type PlacementConfig struct {
+	Policy string   `key:"policy"` // name of a plugin; "": what is built in
+	Config Settings `key:"config"`
+}
+
+// PluginConfig is a plugin that does something for an app.
+type PluginConfig struct {
+	Name   string   `key:"name"`
+	Config Settings `key:"config"`
+}
+
+// HookPluginConfig is a plugin that is told of what happens to an app.
+type HookPluginConfig struct {
+	Name    string        `key:"name"`
+	Events  []string      `key:"events"`
+	Timeout time.Duration `key:"timeout"`
+	OnError string        `key:"on_error"`
+	Retries int           `key:"retries"`
+	Config  Settings      `key:"config"`
+}
+
+// Settings is what a plugin is configured with, as JSON: its own schema checks
+// it.
+type Settings string
 
 // BackendConfig is the service that an app makes highly available: exactly one
 // kind, or none for an app that has only hooks.
 type BackendConfig struct {
 	Process *ProcessConfig `key:"process"`
+	Plugin  *PluginConfig  `key:"plugin"`
 }
 
 // ProcessConfig is a command that the host starts and watches.
@@ -121,13 +175,14 @@ type RestartConfig struct {
 // HooksConfig is what is run when something happens to an app: a program and
 // its arguments.
 type HooksConfig struct {
-	OnActive       []string `key:"on_active"`
-	OnPassive      []string `key:"on_passive"`
-	OnStart        []string `key:"on_start"`
-	OnStop         []string `key:"on_stop"`
-	OnLeaderChange []string `key:"on_leader_change"`
-	OnMemberJoin   []string `key:"on_member_join"`
-	OnMemberLeave  []string `key:"on_member_leave"`
+	OnActive       []string           `key:"on_active"`
+	OnPassive      []string           `key:"on_passive"`
+	OnStart        []string           `key:"on_start"`
+	OnStop         []string           `key:"on_stop"`
+	OnLeaderChange []string           `key:"on_leader_change"`
+	OnMemberJoin   []string           `key:"on_member_join"`
+	OnMemberLeave  []string           `key:"on_member_leave"`
+	Plugins        []HookPluginConfig `key:"plugins"`
 }
 
 // External says whether the platform uses a NATS that somebody else runs.

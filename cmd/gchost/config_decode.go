@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -25,6 +26,8 @@ type presets interface{ setDefaults() }
 func (d *decoder) value(to reflect.Value, raw any, path string) {
 	t := to.Type()
 	switch {
+	case t == reflect.TypeFor[Settings]():
+		d.settings(to, raw, path)
 	case t.Kind() == reflect.Pointer:
 		d.pointer(to, raw, path)
 	case t.Kind() == reflect.Struct:
@@ -38,6 +41,21 @@ func (d *decoder) value(to reflect.Value, raw any, path string) {
 	default:
 		d.scalar(to, raw, path)
 	}
+}
+
+// settings keeps what is written for a plugin, whatever that is.
+func (d *decoder) settings(to reflect.Value, raw any, path string) {
+	if _, ok := raw.(map[string]any); !ok {
+		d.fault(path, "is %s, want a section with the keys of the plugin", kind(raw))
+		return
+	}
+	text, err := json.Marshal(raw)
+	if err != nil {
+		d.fault(path, "cannot be told to a plugin: use text, numbers, true and false, lists and sections")
+		return
+	}
+	to.SetString(string(text))
+	d.set = append(d.set, path)
 }
 
 func (d *decoder) pointer(to reflect.Value, raw any, path string) {
@@ -143,6 +161,16 @@ func (d *decoder) scalar(to reflect.Value, raw any, path string) {
 		d.fault(path, "is %s, want text", kind(raw))
 	case to.Kind() == reflect.String:
 		d.fault(path, "is %s, want text: write it in quotes", kind(raw))
+	case to.Kind() == reflect.Bool:
+		if isText { // of the environment
+			raw = map[string]any{"true": true, "false": false}[text]
+		}
+		on, ok := raw.(bool)
+		if !ok {
+			d.fault(path, "is neither true nor false")
+			return
+		}
+		to.SetBool(on)
 	case to.Kind() == reflect.Int:
 		n, ok := raw.(int)
 		if !ok {

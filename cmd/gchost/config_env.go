@@ -125,8 +125,9 @@ func unknownVariable(name string) Fault {
 			return f
 		}
 	}
-	if strings.HasPrefix(name, "GCHOST_APPS") || strings.HasPrefix(name, "GCHOST_CLUSTER__PEERS") || strings.HasPrefix(name, "GCHOST_CLUSTER__JOIN") {
-		f.Text = "apps, peers and join are set in the file only"
+	if strings.HasPrefix(name, "GCHOST_APPS") || strings.HasPrefix(name, "GCHOST_CLUSTER__PEERS") || strings.HasPrefix(name, "GCHOST_CLUSTER__JOIN") ||
+		strings.HasPrefix(name, "GCHOST_PLUGINS__TRUST") || strings.HasPrefix(name, "GCHOST_PLUGINS__GRANTS") {
+		f.Text = "apps, peers, join, trust and grants are set in the file only"
 		return f
 	}
 	lower := make([]string, 0, len(names))

@@ -51,7 +51,11 @@ func shown(v reflect.Value, mask bool) any {
 		return x.String()
 	case string:
 		return redactURLs(x)
+	case Settings:
+		return string(x)
 	case []string:
+		return x
+	case bool:
 		return x
 	case map[string]string:
 		var d document

@@ -58,6 +58,7 @@ func (c Config) Validate() error {
 	}
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
+	k.plugins(c.Plugins)
 	k.apps(c.Apps)
 	return k.faults.err()
 }

@@ -36,9 +36,10 @@ func (k *checker) apps(apps []AppConfig) {
 		k.hooks(key, a)
 		if p := a.Backend.Process; p != nil {
 			k.process(key+".backend.process", *p)
-		} else if len(a.Hooks.all()) == 0 {
+		} else if len(a.Hooks.all()) == 0 && len(a.Hooks.Plugins) == 0 && a.Backend.Plugin == nil {
 			k.fault(key, "does nothing: give it a backend or hooks")
 		}
+		k.pluginUses(key, a)
 	}
 }
 

@@ -67,9 +67,10 @@ func exitOf(err error) int {
 		return exitUnhealthy
 	case is(control.ErrUnreachable):
 		return exitUnreachable
-	case is(pluginapi.ErrAppNotFound, pluginapi.ErrNodeNotFound):
+	case is(pluginapi.ErrAppNotFound, pluginapi.ErrNodeNotFound, pluginapi.ErrPluginNotFound):
 		return exitNotFound
-	case is(pluginapi.ErrNoStandby, pluginapi.ErrNotLeader, pluginapi.ErrNoLeader, pluginapi.ErrNodeAlreadyPresent, pluginapi.ErrShuttingDown, pluginapi.ErrUnauthorized):
+	case is(pluginapi.ErrNoStandby, pluginapi.ErrNotLeader, pluginapi.ErrNoLeader, pluginapi.ErrNodeAlreadyPresent, pluginapi.ErrShuttingDown, pluginapi.ErrUnauthorized,
+		pluginapi.ErrNotGranted, pluginapi.ErrPluginDisabled, pluginapi.ErrKeyExists, pluginapi.ErrConflict, pluginapi.ErrBusy):
 		return exitRefused
 	case is(pluginapi.ErrInvalid):
 		return exitUsage

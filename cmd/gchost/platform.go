@@ -30,7 +30,7 @@ func newPlatform(cfg Config, log *slog.Logger) (*cluster.Platform, error) {
 		cluster.Labels(cfg.Labels), cluster.WithDataDir(cfg.DataDir), cluster.WithAddress(cfg.Address),
 		cluster.WithVersion(version()), cluster.WithLogger(log), cluster.WithLeaseTTL(cfg.LeaseTTL), cluster.WithHeartbeat(cfg.Heartbeat),
 		cluster.WithHookTimeout(cfg.HookTimeout), cluster.WithShutdownTimeout(cfg.ShutdownTimeout),
-		cluster.HealthAddr(cfg.HealthAddr), cluster.MetricsAddr(cfg.MetricsAddr),
+		cluster.HealthAddr(cfg.HealthAddr), cluster.MetricsAddr(cfg.MetricsAddr), cluster.WithPlugins(cfg.Plugins.options()),
 	}
 	if guardSupported {
 		opts = append(opts, cluster.WithGuard(self, "guard"))
@@ -100,7 +100,7 @@ func newApp(cfg Config, a AppConfig, log *slog.Logger) *cluster.App {
 	if p := a.Backend.Process; p != nil {
 		opts = append(opts, cluster.WithBackend(cluster.Process(p.process())))
 	}
-	app := cluster.NewApp(a.Name, opts...)
+	app := cluster.NewApp(a.Name, append(opts, a.pluginOptions()...)...)
 	addHooks(app, cfg, a.Hooks, log.With("app", a.Name))
 	return app
 }

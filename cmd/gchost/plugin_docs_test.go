@@ -5,13 +5,52 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/ozanturksever/go-cluster/host/plugin/manifest"
 	"github.com/ozanturksever/go-cluster/host/plugin/recording"
 )
+
+// The README of each shipped plugin has a configuration that gchost takes, grants
+// what its manifest asks for, and configures it as its schema wants.
+func TestShippedReadmes(t *testing.T) {
+	files, err := filepath.Glob("../../plugins/[hp][ol]*/*/README.md") // hooks and placement
+	if err != nil || len(files) < 6 {
+		t.Fatalf("%d READMEs, %v", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		manifestText, err := os.ReadFile(filepath.Join(filepath.Dir(file), manifest.FileName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := manifest.Parse(manifestText)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		block := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(text)
+		if block == nil {
+			t.Errorf("%s has no example", file)
+			continue
+		}
+		cfg, _, err := load(t, string(block[1]), nil, nil)
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if !strings.Contains(string(block[1]), m.Name) {
+			t.Errorf("%s: the example does not name %s", file, m.Name)
+		}
+		checkExample(t, file, m, cfg)
+	}
+}
 
 // TestTenMinutes does what "Write a plugin in ten minutes" says, line by line. It
 // adds one thing: the project is built against this source, not a release.
@@ -59,5 +98,29 @@ func TestTenMinutes(t *testing.T) {
 	example := regexp.MustCompile("(?s)```json\n(.*?)```").FindStringSubmatch(section)
 	if err := recording.Read(strings.NewReader(example[1]), func(recording.Question) error { n++; return nil }); err != nil || n != 1 {
 		t.Errorf("the example of a recording: %d questions, %v", n, err)
+	}
+}
+
+// checkExample holds the example of a README against the plugin's manifest.
+func checkExample(t *testing.T, file string, m manifest.Manifest, cfg Config) {
+	t.Helper()
+	app := cfg.Apps[0]
+	config := []byte(app.Placement.Config)
+	for _, h := range app.Hooks.Plugins {
+		config = []byte(h.Config)
+	}
+	if _, err := m.Config(config); err != nil {
+		t.Errorf("%s: %v", file, err)
+	}
+	granted := cfg.Plugins.options().Grants[m.Name]
+	for _, c := range m.Capabilities {
+		if kind, _, _ := strings.Cut(c.String(), ":"); !slices.ContainsFunc(granted, func(g string) bool { return strings.HasPrefix(g, kind) }) {
+			t.Errorf("%s: the example grants nothing of %s", file, c)
+		}
+	}
+	for name := range cfg.Plugins.Secrets {
+		if !slices.Contains(granted, "secret:"+name) {
+			t.Errorf("%s: the secret %s is not granted", file, name)
+		}
 	}
 }

@@ -21,6 +21,7 @@ func TestExitCodes(t *testing.T) {
 	want := map[pluginapi.Error]int{
 		pluginapi.ErrNotLeader: 5, pluginapi.ErrNoLeader: 5, pluginapi.ErrTimeout: 1, pluginapi.ErrAppNotFound: 4, pluginapi.ErrNodeNotFound: 4,
 		pluginapi.ErrHookTimeout: 1, pluginapi.ErrShuttingDown: 5, pluginapi.ErrNodeAlreadyPresent: 5, pluginapi.ErrNoStandby: 5, pluginapi.ErrInvalid: 2, pluginapi.ErrUnauthorized: 5,
+		pluginapi.ErrPluginNotFound: 4, pluginapi.ErrPluginDisabled: 5, pluginapi.ErrNotGranted: 5, pluginapi.ErrKeyExists: 5, pluginapi.ErrConflict: 5, pluginapi.ErrBusy: 5,
 		control.ErrUnreachable: 3, errUnhealthy: 6, errBadConfig: 2,
 	}
 	for _, s := range pluginapi.Sentinels() {

@@ -25,6 +25,9 @@ import (
 //	gc.<platform>.l.app.<app>.<lock>       who holds a lock of an app      stream gc_locks_<platform>
 //	gc.<platform>.l.platform.<lock>        who holds a lock of the platform
 //	gc.<platform>.wl.>                     what that stream publishes again
+//	gc.<platform>.p.plugin.<plugin>        what is wanted of a plugin      stream gc_plugins_<platform>
+//	gc.<platform>.p.at.<node>              what a node has of the plugins
+//	gc.<platform>.wp.>                     what that stream publishes again
 //	gc.<platform>.audit.<category>.<action>   audit entries            stream gc_audit_<platform>
 //	gc.<platform>.e.<live|kept>.<source>.<subject>   events of the platform; source is an app, or "-"
 //	gc.<platform>.dead.<consumer>.<source>.<subject>   events of the platform that a consumer could not handle
@@ -64,7 +67,8 @@ func (n Names) Records() RecordsConfig {
 	return RecordsConfig{Stream: "gc_records_" + n.platform, Subject: n.root() + "o", Republish: n.root() + "wo"}
 }
 
-// Blobs is the name of the platform's object store bucket.
+// Blobs is the name of the platform's object store bucket. It holds the packages
+// of plugins, as plugin.<upload>.
 func (n Names) Blobs() string { return "gc_blobs_" + n.platform }
 
 // Hint is the subject of a hint of one kind; "*" names all kinds.
@@ -84,6 +88,12 @@ func (n Names) ControlNode(node, verb string) string {
 // Locks describes the stream of lock records.
 func (n Names) Locks() RecordsConfig {
 	return RecordsConfig{Stream: "gc_locks_" + n.platform, Subject: n.root() + "l", Republish: n.root() + "wl"}
+}
+
+// Plugins describes the stream of records of plugins. They have one of their own,
+// so that whoever follows the records that leases hang on does not hear of them.
+func (n Names) Plugins() RecordsConfig {
+	return RecordsConfig{Stream: "gc_plugins_" + n.platform, Subject: n.root() + "p", Republish: n.root() + "wp"}
 }
 
 // AppLock is the key, in [Names.Locks], of a lock of an app.

@@ -66,11 +66,11 @@ func serve(ctx context.Context, h Handler, verb string, data []byte) (ok json.Ra
 			ok, err = nil, fmt.Errorf("answer %s: panic: %v", verb, p)
 		}
 	}()
-	if !slices.Contains(Verbs(), verb) {
+	if !slices.Contains(Verbs(), verb) && !slices.Contains(PluginVerbs(), verb) {
 		return nil, fmt.Errorf("%w: unknown verb %.20q: this host knows %v", pluginapi.ErrInvalid, verb, Verbs())
 	}
-	if len(data) > MaxRequest {
-		return nil, fmt.Errorf("%w: request has %d bytes: the longest allowed is %d", pluginapi.ErrInvalid, len(data), MaxRequest)
+	if most := maxRequest(verb); len(data) > most {
+		return nil, fmt.Errorf("%w: request has %d bytes: the longest allowed is %d", pluginapi.ErrInvalid, len(data), most)
 	}
 	var req request
 	if len(data) > 0 {
@@ -134,6 +134,9 @@ func call(ctx context.Context, h Handler, verb string, args json.RawMessage) (an
 			return nil, err
 		}
 		return h.StepDown(ctx, a.App)
+	}
+	if slices.Contains(PluginVerbs(), verb) {
+		return callPlugins(ctx, h, verb, args)
 	}
 	return plain(ctx, h, verb, args)
 }

@@ -25,8 +25,9 @@ const (
 	verbStepDown = "stepdown"
 )
 
-// Verbs lists every verb that [Serve] answers. Each is served on the subject
-// that any node answers and on the one of its own node.
+// Verbs lists every verb that [Serve] answers, but for those of [PluginVerbs].
+// Each is served on the subject that any node answers and on the one of its own
+// node.
 func Verbs() []string {
 	return []string{verbStatus, verbNodes, verbCordon, verbLabel, verbApps, verbStepDown}
 }

@@ -178,7 +178,7 @@ func (a *app) settle() {
 	self := c.session.Self()
 	rec := a.own.Record().Record
 	mine := self != (election.Holder{}) && rec.Holder == self
-	able := !c.shutdown && !c.cordoned(c.cfg.Node) && !c.now.Before(a.avoid)
+	able := !c.shutdown && !c.cordoned(c.cfg.Node) && !c.now.Before(a.avoid) && !c.ranked[a.name].unfit[c.cfg.Node]
 	if !mine && c.now.Before(a.yield) {
 		able = false
 	}

@@ -78,10 +78,11 @@ type Core struct {
 	asked     map[string]time.Time // node -> when its session was last read because nobody may be left to tell
 	askAgain  time.Time
 
-	nodes map[string]*node
-	can   map[string][]string // app -> nodes that have it
-	leads map[string]int      // node -> apps it leads
-	edits map[uint64]*edit
+	nodes  map[string]*node
+	can    map[string][]string // app -> nodes that have it
+	leads  map[string]int      // node -> apps it leads
+	ranked map[string]ranking  // app -> what its policy says
+	edits  map[uint64]*edit
 }
 
 type node struct {
@@ -106,6 +107,7 @@ func New(cfg Config) *Core {
 		bad:      map[string]uint64{},
 		nodes:    map[string]*node{},
 		can:      map[string][]string{},
+		ranked:   map[string]ranking{},
 		leads:    map[string]int{},
 		edits:    map[uint64]*edit{},
 		dirty:    true, staleApps: true,
@@ -191,6 +193,8 @@ func (c *Core) take(in Input) {
 		c.guardFired(in.Inc)
 	case DigestSeen:
 		c.digest(in.Value)
+	case Ranked:
+		c.policyRanked(in)
 	case StepDown:
 		c.stepDown(in)
 	case EditNode:

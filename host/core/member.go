@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"encoding/json"
 	"hash/fnv"
 	"maps"
@@ -219,16 +220,44 @@ func (c *Core) digest(value []byte) {
 
 const maxDigest = 256 << 10
 
-// candidates are the living nodes that may lead an app, the best first: fewer
-// leaderships win, then a hash of app and node, the same on every node.
+// ranking is what a placement policy has said of the nodes for one app.
+type ranking struct {
+	place map[string]int // from 1; 0: it was not ranked
+	unfit map[string]bool
+}
+
+// policyRanked takes the word of a policy.
+func (c *Core) policyRanked(in Ranked) {
+	if c.apps[in.App] == nil {
+		return
+	}
+	r := ranking{map[string]int{}, map[string]bool{}}
+	for i, node := range in.Nodes {
+		r.place[node] = i + 1
+	}
+	for _, node := range in.Unfit {
+		r.unfit[node] = true
+	}
+	c.ranked[in.App] = r
+}
+
+// candidates are the living nodes that may lead an app, the best first: in the
+// order of its policy; without one, or between nodes that it has not ranked,
+// fewer leaderships win, then a hash of app and node, the same on every node.
 func (c *Core) candidates(app string) []string {
 	var out []string
+	r := c.ranked[app]
 	for _, name := range c.can[app] {
-		if c.candidate(name) {
+		if c.candidate(name) && !r.unfit[name] {
 			out = append(out, name)
 		}
 	}
+	last := len(r.place) + 1
+	place := func(node string) int { return cmp.Or(r.place[node], last) }
 	slices.SortFunc(out, func(a, b string) int {
+		if d := place(a) - place(b); d != 0 {
+			return d
+		}
 		if d := c.leads[a] - c.leads[b]; d != 0 {
 			return d
 		}

@@ -128,6 +128,14 @@ func (s *stage) wish(w []string) {
 	case "cordon": // node id of true|false
 		on := w[4] == "true"
 		in = core.EditNode{ID: s.num(w[2]), Node: w[3], Edit: membership.Edit{Cordon: &on}}
+	case "ranked": // node app best,next unfit,unfit ("-" for none)
+		list := func(w string) []string {
+			if w == "-" {
+				return nil
+			}
+			return strings.Split(w, ",")
+		}
+		in = core.Ranked{App: w[2], Nodes: list(w[3]), Unfit: list(w[4])}
 	case "forget":
 		in = core.Forget{ID: s.num(w[2])}
 	case "shutdown":

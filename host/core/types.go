@@ -67,6 +67,13 @@ type (
 	Gone struct{ Node string }
 	// GuardFired says that the guard has killed the backends of an incarnation.
 	GuardFired struct{ Inc uint64 }
+	// Ranked says what a placement policy thinks of the nodes for an app: Nodes, the
+	// best first, and Unfit, which must not lead it. Nodes that are in neither come
+	// after those that are ranked. Nil lists bring the core's own order back.
+	Ranked struct {
+		App          string
+		Nodes, Unfit []string
+	}
 	// DigestSeen is the controller's word on who was seen when.
 	DigestSeen struct{ Value []byte }
 
@@ -100,6 +107,7 @@ func (BackendFailed) input() {}
 func (Gone) input()          {}
 func (GuardFired) input()    {}
 func (DigestSeen) input()    {}
+func (Ranked) input()        {}
 func (StepDown) input()      {}
 func (EditNode) input()      {}
 func (Forget) input()        {}

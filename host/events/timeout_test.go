@@ -27,8 +27,8 @@ func TestTimeout(t *testing.T) {
 			"a child":              {func(x *timeout) { ctx, end := context.WithCancel(x); defer end(); <-ctx.Done() }, context.DeadlineExceeded},
 		} {
 			x := withTimeout(parent, time.Now(), time.Second)
-			if at, ok := x.Deadline(); !ok || at.Sub(time.Now()) != time.Second {
-				t.Errorf("%s: deadline in %v", name, at.Sub(time.Now()))
+			if at, ok := x.Deadline(); !ok || time.Until(at) != time.Second {
+				t.Errorf("%s: deadline in %v", name, time.Until(at))
 			}
 			c.do(x)
 			if err := x.Err(); err != c.want {

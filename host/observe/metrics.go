@@ -27,6 +27,7 @@ type collector struct {
 	session, voters, votersUp                  *prometheus.Desc
 	state, healthy, restarts, uptime           *prometheus.Desc
 	check                                      *prometheus.Desc
+	plugins                                    pluginDescs
 }
 
 func newCollector(src Source) *collector {
@@ -35,6 +36,7 @@ func newCollector(src Source) *collector {
 	}
 	return &collector{
 		src:      src,
+		plugins:  newPluginDescs(),
 		leader:   d("leader", "1 if this node leads the app, else 0.", "platform", "node", "app"),
 		epoch:    d("election_epoch", "Epoch of the app's leadership.", "platform", "app"),
 		members:  d("members_total", "Living nodes of the platform.", "platform"),
@@ -53,7 +55,7 @@ func newCollector(src Source) *collector {
 
 // Describe names all figures.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.leader, c.epoch, c.members, c.cordoned, c.nodeApps, c.session, c.voters, c.votersUp, c.state, c.healthy, c.restarts, c.uptime, c.check} {
+	for _, d := range append(c.plugins.all(), c.leader, c.epoch, c.members, c.cordoned, c.nodeApps, c.session, c.voters, c.votersUp, c.state, c.healthy, c.restarts, c.uptime, c.check) {
 		ch <- d
 	}
 }
@@ -71,6 +73,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
+	c.plugins.collect(ch, c.src, s.Platform, s.Node)
 	gauge(c.members, float64(len(s.Nodes)), s.Platform)
 	gauge(c.session, float64(s.Session.ValidForMS)/1000, s.Platform, s.Node)
 	gauge(c.voters, float64(s.NATS.Voters), s.Platform)

@@ -81,7 +81,7 @@ func TestSearch(t *testing.T) {
 		if got := fmt.Sprint(out); got != c.want {
 			t.Errorf("%s: %s, want %s", what, got, c.want)
 		}
-		if _, _, follows := s.Position(); follows != (what == "nothing in both" || out != nil && len(out) == 1 && c.want != "[{lost}]") {
+		if _, _, follows := s.Position(); follows != (what == "nothing in both" || len(out) == 1 && c.want != "[{lost}]") {
 			t.Errorf("%s: follows: %v", what, follows)
 		}
 	}

@@ -118,7 +118,7 @@ func (g *gate) control() []string {
 // themselves say to watchers, and the ways to take a record out of a stream.
 // Updating a stream stays allowed: replicas are raised by it.
 func (g *gate) denied() (subjects []string) {
-	for _, r := range []bus.RecordsConfig{g.names.Sessions(), g.names.Records(), g.names.Locks()} {
+	for _, r := range []bus.RecordsConfig{g.names.Sessions(), g.names.Records(), g.names.Locks(), g.names.Plugins()} {
 		subjects = append(subjects, r.Republish, r.Republish+".>",
 			"$JS.API.STREAM.DELETE."+r.Stream,
 			"$JS.API.STREAM.PURGE."+r.Stream,

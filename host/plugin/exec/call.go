@@ -47,7 +47,7 @@ func (p *process) call(ctx context.Context, op string, in []byte) ([]byte, error
 	case int64(len(in)) > limits.Input:
 		return nil, fmt.Errorf("%w: %d bytes for %s, allowed are %d", pluginapi.ErrTooLarge, len(in), op, limits.Input)
 	case len(op) > frame.MaxOp:
-		return nil, fmt.Errorf("%w: %.40q...", pluginapi.ErrNoMethod, op)
+		return nil, fmt.Errorf("%w: %.40q", pluginapi.ErrNoMethod, op)
 	case ctx.Err() != nil:
 		return nil, expired(ctx)
 	case !p.admit():

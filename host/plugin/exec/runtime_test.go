@@ -212,9 +212,6 @@ func TestDigestAtEachStart(t *testing.T) {
 }
 
 func TestFolderOfOthersIsRefused(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("windows has no modes")
-	}
 	cfg := config(t, "actor")
 	if err := os.Chmod(cfg.Dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -230,9 +227,6 @@ func TestFolderOfOthersIsRefused(t *testing.T) {
 // The path of a socket is short: a long folder is gone around, and where that does
 // not help it is said.
 func TestLongFolder(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("windows has no sockets of this kind")
-	}
 	cfg := config(t, "actor")
 	cfg.Dir = filepath.Join(cfg.Dir, strings.Repeat("d", 100))
 	i := load(t, cfg, options(t))
