@@ -6,7 +6,7 @@ GO      ?= go
 SEEDS   ?= 200
 TIMEOUT ?= 15m
 
-.PHONY: help run test race sim chaos bench check check-fast build
+.PHONY: help run test race sim chaos bench check check-fast build plugins
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,18 @@ run: build ## build gchost and its demo's service, start the demo
 # The version in the binary is git's: the go command stamps tag and revision.
 build: ## build the static binary bin/gchost
 	CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath -ldflags '-s -w' -o bin/gchost ./cmd/gchost
+
+# A binary is built for the platform that its manifest names.
+plugins: build ## build and pack the shipped plugins: bin/plugins/NAME.gcplugin, unsigned
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; mkdir -p bin/plugins; \
+	of() { sed -nE "s/^$$1: *([^ #]+).*/\1/p" "$$2"; }; \
+	for yaml in plugins/*/*/plugin.yaml; do \
+	  dir=$${yaml%/plugin.yaml}; name=$$(of name "$$yaml"); mkdir "$$work/$$name"; cp "$$yaml" "$$work/$$name/"; \
+	  if [[ $$(of runtime "$$yaml") == wasm ]]; then target='GOOS=wasip1 GOARCH=wasm'; mode=-buildmode=c-shared; \
+	  else target=$$(sed -nE 's/^platform: *\{os: *([a-z0-9]+), *arch: *([a-z0-9]+)\}.*/GOOS=\1 GOARCH=\2/p' "$$yaml"); mode=-buildmode=exe; fi; \
+	  env CGO_ENABLED=0 $$target $(GO) build -trimpath $$mode -ldflags '-s -w' -o "$$work/$$name/$$(of file "$$yaml")" "./$$dir"; \
+	  bin/gchost plugin pack "$$work/$$name" --out "bin/plugins/$$name.gcplugin"; \
+	done
 
 # The mutants are faults planted in the protocol: the simulator has to find
 # each of them, or its silence proves nothing. Guests are compiled in the test's

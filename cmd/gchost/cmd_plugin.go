@@ -16,8 +16,8 @@ func (p *program) pluginCommand() *cobra.Command {
 	c := &cobra.Command{Use: "plugin", Short: "Make, sign, check, install and show plugins"}
 	needCommand(c)
 	c.AddCommand(p.pluginKeygenCommand(), p.pluginPackCommand(), p.pluginSignCommand(), p.pluginVerifyCommand(), p.pluginInfoCommand())
+	c.AddCommand(p.pluginNewCommand(), p.pluginTestCommand(), p.pluginBenchCommand(), p.pluginReplayCommand())
 	c.AddCommand(p.platformPluginCommands()...)
-	c.AddCommand(p.pluginNewCommand())
 	return c
 }
 

@@ -97,10 +97,10 @@ type faultJSON struct {
 
 // report says what went wrong: in words to stderr and, if asked for JSON, as a
 // document to stdout, where a script looks for it. A command that found the
-// platform unhealthy has written its document already.
+// platform unhealthy, or a plugin wanting, has written its document already.
 func report(err error, asJSON bool, stdout, stderr io.Writer) int {
 	exit := exitOf(err)
-	if exit == exitOK || exit == exitUnhealthy {
+	if exit == exitOK || exit == exitUnhealthy || errors.Is(err, errFoundWanting) {
 		return exit
 	}
 	f := failure{Code: codeOf(err, exit), Exit: exit, Message: err.Error()}
