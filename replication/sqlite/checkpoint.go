@@ -98,6 +98,11 @@ func (k *keeper) passive(ctx context.Context) error {
 // becomes one of the file alone, which lets the log begin anew and nothing more
 // be copied. When that takes too long, writers go on and the log stays.
 func (k *keeper) sealed(ctx context.Context, noLimit bool) (full bool, err error) {
+	ready, cancel := context.WithTimeout(ctx, sealWait)
+	defer cancel()
+	if !k.tail.wait(ready) {
+		return false, nil // its consumer is slow: no writer is to wait for that
+	}
 	if k.d.lock(ctx, byteWrite, sealWait) != nil {
 		return false, nil // writers are faster; another time
 	}
