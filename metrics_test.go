@@ -25,6 +25,7 @@ func faultFigures() []string {
 	return []string{
 		"gc_circuit_breaker_state", "gc_events_dropped_total", "gc_events_expired_total", "gc_audit_dropped_total",
 		"gc_fencing_rejections_total", "gc_guard_fired_total",
+		"gc_replication_lag_transactions", "gc_replication_aside_files", "gc_replication_stale_total",
 	}
 }
 
@@ -80,6 +81,7 @@ func TestEachFigureIsSet(t *testing.T) {
 	web := n.app(cluster.NewApp("web", cluster.WithBackend(&tired{})))
 	web.Handle("hello", func(context.Context, []byte) ([]byte, error) { return nil, nil })
 	must(t, n.Health().Register("db", (&sickly{}).check))
+	write := replicate(t, n)
 	n.start()
 	var text string
 	eventually(t, "the backend runs", func() bool {
@@ -87,12 +89,13 @@ func TestEachFigureIsSet(t *testing.T) {
 		return strings.Contains(text, `gc_backend_state{app="web",node="n1",platform="figures"} 2`)
 	})
 	use(t, n, web)
+	write()
 	must(t, n.SetCordon(within(t, patience), "n1", true))
 	eventually(t, "it is cordoned", func() bool {
 		_, text = httpGet(t, n.Metrics().Addr(), "/metrics")
 		return strings.Contains(text, `gc_node_cordoned{node="n1",platform="figures"} 1`) && strings.Contains(text, `gc_events_dead_letters_total{app="web"} 1`)
 	})
-	got, faults := figures(t, text), faultFigures()
+	got, faults := figures(t, text), append(faultFigures(), missingFigures()...)
 	names := regexp.MustCompile("(?m)^\\| `(gc_\\w+)` ").FindAllStringSubmatch(string(page), -1)
 	if len(names) < 20 {
 		t.Fatalf("%d figures in the documentation", len(names))

@@ -45,12 +45,15 @@ func (s *Standby) resync(ctx context.Context, why flow.Why) error {
 // errRebuild says that there is no snapshot, but all of the feed.
 var errRebuild = errors.New("the copy is made anew from the feed")
 
+// Aside is between the path of a copy that was kept aside and the time.
+const Aside = ".diverged-"
+
 // rebuild moves the copy aside, for it has what nobody else has, and begins with
 // an empty one.
 func (s *Standby) rebuild(ctx context.Context) error {
 	s.reading.Wait()
 	s.applier.Close()
-	aside := fmt.Sprintf("%s.diverged-%s", s.cfg.Path, time.Now().UTC().Format("20060102T150405.000Z"))
+	aside := fmt.Sprintf("%s%s%s", s.cfg.Path, Aside, time.Now().UTC().Format("20060102T150405.000Z"))
 	for _, suffix := range []string{"-wal", "-shm", ""} {
 		if err := os.Rename(s.cfg.Path+suffix, aside+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("%w: move it aside: %w", errCopy, err)

@@ -105,10 +105,23 @@ func (n *fakeNode) Apps(context.Context) ([]control.App, error) {
 		web.HookError = "run hook on_passive: exit status 3"
 		web.Reason = "backing off"
 	}
+	if n.kind == "replicated" {
+		web.Database = n.database()
+	}
 	return []control.App{
 		{Name: "web", Mode: "singleton", Leader: n.leader, Epoch: 3, Instances: []control.Instance{web}},
 		{Name: "logs", Mode: "spread", Instances: []control.Instance{{Node: n.id, Role: "active", Phase: "active", Since: at}}},
 	}, nil
+}
+
+// database is one that is fed by the leader; nothing is known of the other's lag.
+func (n *fakeNode) database() *control.Database {
+	if n.leader == n.id {
+		lag := uint64(2)
+		return &control.Database{Role: "leading", Epoch: 3, TX: 40, Lag: &lag, UnreadBytes: 4096, Changes: 12, Bytes: 9000}
+	}
+	return &control.Database{Role: "following", Epoch: 3, TX: 38, Changes: 11, Resyncs: 1, Error: "the disk is full",
+		Aside: []string{"/srv/web.db.diverged-20260102T030405.000Z"}}
 }
 
 func (n *fakeNode) find(node string) error {

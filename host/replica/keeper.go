@@ -56,6 +56,9 @@ type Keeper struct {
 	changed chan struct{} // closed when one of these changes
 }
 
+// Path is where the database is.
+func (k *Keeper) Path() string { return k.cfg.Path }
+
 // wish is a promotion, or a demotion: epoch 0.
 type wish struct {
 	ctx   context.Context
