@@ -81,6 +81,12 @@ type AppConfig struct {
 	Backend     BackendConfig `key:"backend"`
 	Hooks       HooksConfig   `key:"hooks"`
 	HookTimeout time.Duration `key:"hook_timeout"`
+	SQLite      *SQLiteConfig `key:"sqlite"`
+}
+
+// SQLiteConfig is the database of an app that is replicated.
+type SQLiteConfig struct {
+	Path string `key:"path"`
 }
 
 // BackendConfig is the service that an app makes highly available: exactly one

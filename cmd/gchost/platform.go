@@ -97,6 +97,9 @@ func newApp(cfg Config, a AppConfig, log *slog.Logger) *cluster.App {
 	if a.Mode == modeSpread {
 		opts = append(opts, cluster.Spread())
 	}
+	if d := a.SQLite; d != nil {
+		opts = append(opts, cluster.WithSQLite(d.Path))
+	}
 	if p := a.Backend.Process; p != nil {
 		opts = append(opts, cluster.WithBackend(cluster.Process(p.process())))
 	}
