@@ -19,13 +19,14 @@ import (
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
-// faultFigures are those that count faults; the tests of their rooms make the
-// faults.
+// faultFigures are those that count faults, and those of snapshots, which are
+// taken of a copy: the tests of their rooms make them.
 func faultFigures() []string {
 	return []string{
 		"gc_circuit_breaker_state", "gc_events_dropped_total", "gc_events_expired_total", "gc_audit_dropped_total",
 		"gc_fencing_rejections_total", "gc_guard_fired_total",
 		"gc_replication_lag_transactions", "gc_replication_aside_files", "gc_replication_stale_total",
+		"gc_replication_feed_bytes", "gc_snapshot_stored_bytes", "gc_snapshot_size_bytes", "gc_snapshot_age_seconds", "gc_snapshot_failures_total",
 	}
 }
 

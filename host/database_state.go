@@ -37,12 +37,26 @@ func (n *Node) describeDatabase(ctx context.Context, app string) *control.Databa
 			d.Resyncs += times
 		}
 	}
+	n.describeSnapshots(app, d)
 	ctx, cancel := context.WithTimeout(ctx, lagWait)
 	defer cancel()
 	if lag, err := k.Lag(ctx); err == nil {
 		d.Lag = &lag
 	}
 	return d
+}
+
+func (n *Node) describeSnapshots(app string, d *control.Database) {
+	s := n.snapshots[app].State()
+	d.FeedBytes, d.ChunkBytes, d.SnapshotFailures = s.FeedBytes, s.Chunks, s.Failures
+	d.Alarm = n.apps[app].Database.withDefaults().Alarm
+	if s.Newest.ID != "" {
+		shown := Shown(s.Newest)
+		d.Snapshot = &shown
+	}
+	if s.Err != nil {
+		d.SnapshotError = s.Err.Error()
+	}
 }
 
 // maxAside is how many files kept aside are shown.

@@ -86,7 +86,10 @@ type AppConfig struct {
 
 // SQLiteConfig is the database of an app that is replicated.
 type SQLiteConfig struct {
-	Path string `key:"path"`
+	Path             string        `key:"path"`
+	SnapshotInterval time.Duration `key:"snapshot_interval"`
+	Retention        time.Duration `key:"retention"`
+	AlarmMiB         int           `key:"alarm_mib"`
 }
 
 // BackendConfig is the service that an app makes highly available: exactly one

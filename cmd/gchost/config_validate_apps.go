@@ -48,6 +48,11 @@ func (k *checker) apps(apps []AppConfig) {
 // sqlite checks the database of apps[i]; owners has those of the apps before it.
 func (k *checker) sqlite(i int, a AppConfig, owners map[string]int) {
 	key := fmt.Sprintf("apps[%d].sqlite", i)
+	k.within(key+".snapshot_interval", a.SQLite.SnapshotInterval, 10*time.Second, 7*24*time.Hour)
+	k.within(key+".retention", a.SQLite.Retention, 10*time.Second, 366*24*time.Hour)
+	if n := a.SQLite.AlarmMiB; n < 1 || n > 1<<30 {
+		k.fault(key+".alarm_mib", "%d is out of range: give 1 or more", n)
+	}
 	path := filepath.Clean(a.SQLite.Path)
 	first, taken := owners[path]
 	switch {

@@ -244,6 +244,9 @@ func TestDatabaseWarnings(t *testing.T) {
 		{"follows", "standby", control.Database{Role: "following", Follows: true}, ""},
 		{"behind", "standby", control.Database{Role: "following"}, "app web: copy on n1 does not follow yet: that node cannot take over"},
 		{"error", "standby", control.Database{Role: "following", Error: "no space left"}, "app web: copy on n1: no space left"},
+		{"too much", "leader", control.Database{Role: "leading", Alarm: 1 << 20, FeedBytes: 3 << 20, ChunkBytes: 1 << 20},
+			"app web: the feed: 3 MiB on each server, above the alarm of 1 MiB: replication stops when the disk is full"},
+		{"snapshot fails", "standby", control.Database{Role: "following", Follows: true, SnapshotError: "no space left"}, "app web: snapshots on n1: no space left"},
 		{"aside", "leader", control.Database{Role: "leading", Aside: []string{"/a", "/b"}},
 			"app web: on n1 a copy was kept that had what nobody else had: look at it and delete it: /a, /b"},
 	} {

@@ -29,6 +29,13 @@ type Database struct {
 	Stale       uint64   `json:"stale,omitempty"`        // changes of a leader whose time was over that were refused
 	Error       string   `json:"error,omitempty"`        // what keeps it from working at the moment
 	Aside       []string `json:"aside,omitempty"`        // files with what nobody else had: for a person to look at
+	FeedBytes   uint64   `json:"feed_bytes,omitempty"`   // stored for the feed on each of its servers, when last looked
+	ChunkBytes  uint64   `json:"chunk_bytes,omitempty"`  // the same for snapshots and large changes
+	Alarm       uint64   `json:"alarm,omitempty"`        // bytes above which one of the two is too much
+	// Snapshot is the newest one, as far as this node has looked.
+	Snapshot         *Snapshot `json:"snapshot,omitempty"`
+	SnapshotError    string    `json:"snapshot_error,omitempty"` // what the last try to take or to keep them failed with
+	SnapshotFailures uint64    `json:"snapshot_failures,omitempty"`
 }
 
 // checkDatabase says what is wrong with the database of an instance.
@@ -49,6 +56,16 @@ func (h *Health) checkDatabase(app string, i Instance) {
 	}
 	if !mustRun(i) && d.Error == "" && d.Role == DatabaseFollowing && !d.Follows {
 		warn("copy on %s does not follow yet: that node cannot take over", i.Node)
+	}
+	if d.SnapshotError != "" {
+		warn("snapshots on %s: %s", i.Node, d.SnapshotError)
+	}
+	if d.Alarm > 0 && mustRun(i) { // all nodes see the same
+		for what, bytes := range sorted(map[string]uint64{"the feed": d.FeedBytes, "the chunks of snapshots": d.ChunkBytes}) {
+			if bytes > d.Alarm {
+				warn("%s: %d MiB on each server, above the alarm of %d MiB: replication stops when the disk is full", what, bytes>>20, d.Alarm>>20)
+			}
+		}
 	}
 	if len(d.Aside) > 0 {
 		warn("on %s a copy was kept that had what nobody else had: look at it and delete it: %s", i.Node, strings.Join(d.Aside, ", "))

@@ -1,6 +1,8 @@
 package observe
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ozanturksever/go-cluster/host/control"
@@ -10,6 +12,7 @@ import (
 type databaseDescs struct {
 	lag, position, healthy, aside   *prometheus.Desc
 	changes, resyncs, stale, logged *prometheus.Desc
+	feed, chunks, size, age, failed *prometheus.Desc
 }
 
 func newDatabaseDescs(d func(name, help string, labels ...string) *prometheus.Desc) databaseDescs {
@@ -23,11 +26,16 @@ func newDatabaseDescs(d func(name, help string, labels ...string) *prometheus.De
 		resyncs:  of("replication_resyncs_total", "Times that all pages were compared since the node got its role."),
 		stale:    of("replication_stale_total", "Changes of a leader whose time was over that the copy refused."),
 		logged:   of("wal_bytes_total", "Bytes of changes fed since the node leads, as they are sent and stored."),
+		feed:     of("replication_feed_bytes", "Stored for the feed on each of its servers, when last looked."),
+		chunks:   of("snapshot_stored_bytes", "Stored for snapshots and large changes on each server, when last looked."),
+		size:     of("snapshot_size_bytes", "Size of the database in the newest snapshot that the node knows of."),
+		age:      of("snapshot_age_seconds", "Age of the newest snapshot that the node knows of."),
+		failed:   of("snapshot_failures_total", "Times that taking or keeping snapshots has failed."),
 	}
 }
 
 func (d databaseDescs) all() []*prometheus.Desc {
-	return []*prometheus.Desc{d.lag, d.position, d.healthy, d.aside, d.changes, d.resyncs, d.stale, d.logged}
+	return []*prometheus.Desc{d.lag, d.position, d.healthy, d.aside, d.changes, d.resyncs, d.stale, d.logged, d.feed, d.chunks, d.size, d.age, d.failed}
 }
 
 func (d databaseDescs) collect(ch chan<- prometheus.Metric, db control.Database, labels ...string) {
@@ -45,4 +53,11 @@ func (d databaseDescs) collect(ch chan<- prometheus.Metric, db control.Database,
 	set(d.resyncs, prometheus.CounterValue, float64(db.Resyncs))
 	set(d.stale, prometheus.CounterValue, float64(db.Stale))
 	set(d.logged, prometheus.CounterValue, float64(db.Bytes))
+	set(d.feed, prometheus.GaugeValue, float64(db.FeedBytes))
+	set(d.chunks, prometheus.GaugeValue, float64(db.ChunkBytes))
+	set(d.failed, prometheus.CounterValue, float64(db.SnapshotFailures))
+	if s := db.Snapshot; s != nil {
+		set(d.size, prometheus.GaugeValue, float64(s.Size))
+		set(d.age, prometheus.GaugeValue, max(0, time.Since(s.Time).Seconds()))
+	}
 }

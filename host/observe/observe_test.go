@@ -48,7 +48,7 @@ func (f *fake) Status(context.Context) (control.Status, error) {
 			{Node: "n1", Role: "leader", Backend: &control.Backend{Status: "running", UptimeMS: 2500, Restarts: 2},
 				Database: &control.Database{Role: "leading", TX: 40, Lag: new(uint64(3)), Changes: 12, Bytes: 9000, Resyncs: 1}},
 		}}, {Name: "db", Mode: control.AppSingleton, Leader: "n2", Instances: []control.Instance{
-			{Node: "n1", Role: "standby", Database: &control.Database{Role: "following", TX: 38, Stale: 2, Aside: []string{"a", "b"}, Error: "the disk is full"}},
+			{Node: "n1", Role: "standby", Database: &control.Database{Role: "following", TX: 38, Stale: 2, FeedBytes: 5, ChunkBytes: 6, SnapshotFailures: 7, Snapshot: &control.Snapshot{ID: "s", Size: 8, Time: time.Now().Add(-time.Hour)}, Aside: []string{"a", "b"}, Error: "the disk is full"}},
 		}}},
 	}, nil
 }
@@ -322,10 +322,17 @@ func TestDatabaseFigures(t *testing.T) {
 		`gc_replication_healthy{app="db",node="n1",platform="p"} 0`,
 		`gc_replication_stale_total{app="db",node="n1",platform="p"} 2`,
 		`gc_replication_aside_files{app="db",node="n1",platform="p"} 2`,
+		`gc_replication_feed_bytes{app="db",node="n1",platform="p"} 5`,
+		`gc_snapshot_stored_bytes{app="db",node="n1",platform="p"} 6`,
+		`gc_snapshot_failures_total{app="db",node="n1",platform="p"} 7`,
+		`gc_snapshot_size_bytes{app="db",node="n1",platform="p"} 8`,
 	} {
 		if !strings.Contains(body, want+"\n") {
 			t.Errorf("missing: %s", want)
 		}
+	}
+	if !strings.Contains(body, `gc_snapshot_age_seconds{app="db",node="n1",platform="p"} 36`) || strings.Contains(body, `gc_snapshot_age_seconds{app="web"`) {
+		t.Error("the age of the newest snapshot")
 	}
 	if strings.Contains(body, `gc_replication_lag_transactions{app="db"`) {
 		t.Error("a lag that is not known is shown")

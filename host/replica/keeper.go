@@ -8,16 +8,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ozanturksever/go-cluster/host/bus"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 	"github.com/ozanturksever/go-cluster/replication"
-	"github.com/ozanturksever/go-cluster/replication/snapshot"
 )
 
 // Tools are what an app's database is replicated with.
 type Tools struct {
-	Feed   replication.Feed
-	Chunks snapshot.Store
-	Shelf  replication.Shelf
+	Feed   Feed
+	Chunks *bus.Chunks
+	Shelf  Shelf
 }
 
 // Config is what a [Keeper] needs to know.
