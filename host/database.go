@@ -64,6 +64,7 @@ func (n *Node) serveDatabases(ctx context.Context) (stop func(), err error) {
 	var keepers sync.WaitGroup
 	for _, k := range n.databases {
 		keepers.Go(func() { k.Run(ctx) })
+		keepers.Go(func() { n.placeFeed(ctx, k) })
 	}
 	return func() { cancel(); keepers.Wait() }, nil
 }

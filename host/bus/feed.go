@@ -257,3 +257,19 @@ func (f *Feed) Oldest(ctx context.Context) (data []byte, at time.Time, err error
 	}
 	return m.Data, m.Time, nil
 }
+
+// KeepOff moves the leader of the feed's stream off a server, to another one that
+// is current; it says whether it had to. When the server dies the feed goes on
+// at once, then.
+func (f *Feed) KeepOff(ctx context.Context, server string) (moved bool, err error) {
+	l, err := f.s.leadership(ctx)
+	if err != nil || l.Leader != server {
+		return false, err
+	}
+	for _, r := range l.Replicas {
+		if r.Current {
+			return true, f.s.moveLeader(ctx, r.Name)
+		}
+	}
+	return false, nil
+}

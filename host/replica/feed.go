@@ -70,3 +70,8 @@ func (f Feed) Begun(ctx context.Context) (time.Time, error) {
 	}
 	return stored, nil
 }
+
+// KeepOff moves the leader of the feed's stream off a server; see [bus.Feed].
+func (f Feed) KeepOff(ctx context.Context, server string) (moved bool, err error) {
+	return f.f.KeepOff(ctx, server)
+}
