@@ -325,10 +325,12 @@ func (k *Keeper) copy(ctx context.Context) error {
 
 // promote lets the copy have all of the feed, and begins to feed.
 func (k *Keeper) promote(ctx context.Context, w wish, p part) (part, error) {
+	begun := time.Now()
 	head, err := k.tools.Feed.Raise(w.ctx, w.epoch)
 	if err != nil {
 		return p, err
 	}
+	raised := time.Since(begun)
 	if head.LastSeq > 0 && p.epoch == 0 && !replication.Continues(k.cfg.Path, head) {
 		if err := k.reach(w.ctx, head.LastSeq); err != nil {
 			return p, err
@@ -342,6 +344,9 @@ func (k *Keeper) promote(ctx context.Context, w wish, p part) (part, error) {
 	case err = <-opened:
 	case <-w.ctx.Done():
 		err = w.ctx.Err()
+	}
+	if err == nil {
+		k.cfg.Logger.Info("database promoted", "database", k.cfg.Path, "epoch", w.epoch, "raised", raised, "took", time.Since(begun))
 	}
 	return p, err
 }
