@@ -54,6 +54,14 @@ func (r *raw) size() (int64, error) {
 	return st.Size, nil
 }
 
+// sync makes durable what was written to the file up to now.
+func (r *raw) sync() error {
+	if err := unix.Fdatasync(r.fd); err != nil {
+		return &os.PathError{Op: "sync", Path: r.path, Err: err}
+	}
+	return nil
+}
+
 // lock takes one byte for this open file description, or says at once that it
 // is taken.
 func (r *raw) lock(at int64) (bool, error) {
