@@ -21,12 +21,14 @@ import (
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
-// faultFigures are those that count faults; the tests of their rooms make the
-// faults.
+// faultFigures are those that count faults, and those of snapshots, which are
+// taken of a copy: the tests of their rooms make them.
 func faultFigures() []string {
 	return []string{
 		"gc_circuit_breaker_state", "gc_events_dropped_total", "gc_events_expired_total", "gc_audit_dropped_total",
 		"gc_fencing_rejections_total", "gc_guard_fired_total",
+		"gc_replication_lag_transactions", "gc_replication_aside_files", "gc_replication_stale_total",
+		"gc_replication_feed_bytes", "gc_snapshot_stored_bytes", "gc_snapshot_size_bytes", "gc_snapshot_age_seconds", "gc_snapshot_failures_total",
 	}
 }
 
@@ -83,6 +85,7 @@ func TestEachFigureIsSet(t *testing.T) {
 	web := n.app(cluster.NewApp("web", cluster.WithBackend(&tired{})))
 	web.Handle("hello", func(context.Context, []byte) ([]byte, error) { return nil, nil })
 	must(t, n.Health().Register("db", (&sickly{}).check))
+	write := replicate(t, n)
 	n.start()
 	var text string
 	eventually(t, "the backend runs", func() bool {
@@ -97,12 +100,13 @@ func TestEachFigureIsSet(t *testing.T) {
 		_, text = httpGet(t, n.Metrics().Addr(), "/metrics")
 		return strings.Contains(text, `gc_plugin_calls_total{node="n1",platform="figures",plugin="greet"} 1`)
 	})
+	write()
 	must(t, n.SetCordon(within(t, patience), "n1", true))
 	eventually(t, "it is cordoned", func() bool {
 		_, text = httpGet(t, n.Metrics().Addr(), "/metrics")
 		return strings.Contains(text, `gc_node_cordoned{node="n1",platform="figures"} 1`) && strings.Contains(text, `gc_events_dead_letters_total{app="web"} 1`)
 	})
-	got, faults := figures(t, text), faultFigures()
+	got, faults := figures(t, text), append(faultFigures(), missingFigures()...)
 	names := regexp.MustCompile("(?m)^\\| `(gc_\\w+)` ").FindAllStringSubmatch(string(page), -1)
 	if len(names) < 20 {
 		t.Fatalf("%d figures in the documentation", len(names))

@@ -204,6 +204,7 @@ func (n *Node) describe(ctx context.Context, v *core.View, a core.AppView) contr
 	if a.Step != "" {
 		i.Phase += ": " + a.Step
 	}
+	i.Database = n.describeDatabase(ctx, a.Name)
 	b := n.apps[a.Name].Backend
 	if b == nil {
 		return i

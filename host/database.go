@@ -18,7 +18,10 @@ const dataBound = time.Minute
 
 // Database is the SQLite database of an app, at the same path on each node.
 type Database struct {
-	Path string
+	Path      string
+	Interval  time.Duration // between two snapshots, if something has changed; 0: default
+	Retention time.Duration // for how long they are kept; 0: default
+	Alarm     uint64        // bytes of feed or chunks above which status warns; 0: default
 }
 
 // check refuses what cannot be meant.
@@ -28,6 +31,10 @@ func (d *Database) check(app App) error {
 		return nil
 	case !filepath.IsAbs(d.Path):
 		return fmt.Errorf("app %s: %w: database %q: give an absolute path", app.Name, pluginapi.ErrInvalid, d.Path)
+	case d.Interval != 0 && d.Interval < MinSnapshotInterval:
+		return fmt.Errorf("app %s: %w: snapshot interval %v: give %v or more", app.Name, pluginapi.ErrInvalid, d.Interval, MinSnapshotInterval)
+	case d.Retention < 0 || d.Retention != 0 && d.Retention < MinSnapshotInterval:
+		return fmt.Errorf("app %s: %w: retention of snapshots %v: give %v or more", app.Name, pluginapi.ErrInvalid, d.Retention, MinSnapshotInterval)
 	case !app.Singleton:
 		return fmt.Errorf("app %s: %w: a database that is replicated has one writer: make the app a singleton", app.Name, pluginapi.ErrInvalid)
 	}
@@ -57,13 +64,14 @@ func (n *Node) serveDatabases(ctx context.Context) (stop func(), err error) {
 	var keepers sync.WaitGroup
 	for _, k := range n.databases {
 		keepers.Go(func() { k.Run(ctx) })
+		keepers.Go(func() { n.placeFeed(ctx, k) })
 	}
 	return func() { cancel(); keepers.Wait() }, nil
 }
 
 // makeDatabases makes the keepers, which Run starts.
 func (n *Node) makeDatabases() {
-	n.databases = map[string]*replica.Keeper{}
+	n.databases, n.snapshots = map[string]*replica.Keeper{}, map[string]*replica.Snapshots{}
 	for _, a := range n.cfg.Apps {
 		if a.Database == nil {
 			continue
@@ -72,6 +80,7 @@ func (n *Node) makeDatabases() {
 			Path: filepath.Clean(a.Database.Path), Logger: n.log.With("app", a.Name),
 			Open: func(ctx context.Context) (replica.Tools, error) { return n.openTools(ctx, a.Name) },
 		})
+		n.snapshots[a.Name] = n.newSnapshots(a.Name, a.Database.withDefaults(), n.databases[a.Name])
 	}
 }
 

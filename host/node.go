@@ -65,6 +65,7 @@ type Node struct {
 	client    *rpc.Client
 	buckets   buckets
 	databases map[string]*replica.Keeper // by app
+	snapshots map[string]*replica.Snapshots
 
 	addrs boundAddrs
 

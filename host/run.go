@@ -207,7 +207,7 @@ type service func(life context.Context) (stop func(), err error)
 // services are what a node does beside deciding, in the order in which they
 // start.
 func (n *Node) services() []service {
-	return []service{n.serveAudit, n.serveControl, n.watchHealth, n.serveDatabases, n.serveCalls, n.serveLocks, n.serveEvents, n.servePlugins, n.serveRanks}
+	return []service{n.serveAudit, n.serveControl, n.watchHealth, n.serveDatabases, n.serveSnapshots, n.serveCalls, n.serveLocks, n.serveEvents, n.servePlugins, n.serveRanks}
 }
 
 // serve starts the services; stop ends those that were started, the last one

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ozanturksever/go-cluster/host/bus"
 	"github.com/ozanturksever/go-cluster/host/core"
+	"github.com/ozanturksever/go-cluster/host/replica"
 )
 
 // placeEvery is the time between two looks at where the streams' leaders are,
@@ -103,4 +104,32 @@ func betterPlace(v *core.View, l bus.Leadership) string {
 		}
 	}
 	return best
+}
+
+// placeFeed keeps the leader of a database's feed off this node while the
+// database is written here: whoever leads next needs the feed at once when this
+// node is lost.
+func (n *Node) placeFeed(ctx context.Context, k *replica.Keeper) {
+	if n.server == nil || n.cfg.Embedded.Cluster == nil {
+		return
+	}
+	tick := time.NewTicker(placeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		tools, _, err := k.Tools()
+		if err != nil || k.State().Role != replica.Leading {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		moved, err := tools.Feed.KeepOff(ctx, n.cfg.Node)
+		cancel()
+		if moved || err != nil {
+			n.log.Debug("move leader of a feed", "database", k.Path(), "moved", moved, "err", err)
+		}
+	}
 }

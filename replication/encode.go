@@ -33,6 +33,7 @@ type encoder struct {
 	open   *segment.Encoder // a change of which not all parts are here
 	header segment.Header
 	names  []segment.Chunk
+	stored uint64 // bytes of chunks, until they are counted
 }
 
 // add takes one part of a change, and returns the change and its messages when
@@ -98,6 +99,13 @@ func (e *encoder) store(ctx context.Context, end bool) error {
 			return fmt.Errorf("store a large change: %w", err)
 		}
 		e.names = append(e.names, c)
+		e.stored += uint64(c.Size)
 	}
 	return nil
+}
+
+// takeStored returns the bytes that were stored in chunks since the last time.
+func (e *encoder) takeStored() (n uint64) {
+	n, e.stored = e.stored, 0
+	return n
 }

@@ -152,6 +152,7 @@ func (f *feed) last() uint64 {
 type shelf struct {
 	mu        sync.Mutex
 	manifests []snapshot.Manifest
+	lists     int // times that they were listed
 	chunks    map[snapshot.Digest][]byte
 }
 
@@ -160,7 +161,14 @@ func newShelf() *shelf { return &shelf{chunks: map[snapshot.Digest][]byte{}} }
 func (s *shelf) List(context.Context) ([]snapshot.Manifest, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lists++
 	return slices.Clone(s.manifests), nil
+}
+
+func (s *shelf) listed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lists
 }
 
 // store is the chunks of a shelf.

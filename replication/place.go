@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/ozanturksever/go-cluster/replication/page"
+	"github.com/ozanturksever/go-cluster/replication/segment"
 )
 
 // place is what is remembered beside a database, in <path>.position.
@@ -72,4 +74,13 @@ func Continues(path string, h Head) bool {
 func LastTX(h Head) (uint64, error) {
 	last, err := lastOf(h)
 	return last.Last, err
+}
+
+// Begun is when the change of a message was begun, by the clock of its leader.
+func Begun(message []byte) (time.Time, error) {
+	s, err := segment.Decode(message)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(s.Header.Time), nil
 }

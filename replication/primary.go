@@ -38,6 +38,7 @@ type Primary struct {
 
 	mu      sync.Mutex
 	emitted uint64        // last transaction that the capture has given out
+	bytes   uint64        // of what was given out
 	durable flow.Position // up to there the feed has it
 	fenced  bool
 	changed chan struct{} // closed when one of the above changes

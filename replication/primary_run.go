@@ -47,7 +47,7 @@ func (p *Primary) emit(ctx context.Context, c sqlite.Change) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	p.note(func() { p.emitted = change.Last })
+	p.note(func() { p.emitted = change.Last; p.bytes += uint64(change.Bytes) + p.encoder.takeStored() })
 	select {
 	case <-b.taken:
 		return nil
@@ -182,6 +182,7 @@ func (p *Primary) Sync(ctx context.Context) error {
 type PrimaryStats struct {
 	Durable flow.Position // the feed has it up to there
 	Emitted uint64        // last transaction that was taken out of the database
+	Bytes   uint64        // of the changes up to there, as they are sent and stored
 	Capture sqlite.CaptureStats
 }
 
@@ -189,5 +190,5 @@ type PrimaryStats struct {
 func (p *Primary) Stats() PrimaryStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return PrimaryStats{p.durable, p.emitted, p.capture.Stats()}
+	return PrimaryStats{p.durable, p.emitted, p.bytes, p.capture.Stats()}
 }

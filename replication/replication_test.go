@@ -502,10 +502,15 @@ func TestNormalized(t *testing.T) {
 	}
 }
 
-// TestDiverged: an old leader that has what nobody else has, and finds no
-// snapshot, keeps its file aside and is made anew; as long as nobody else has
-// led it waits: it may be the one to go on.
+// TestDiverged: an old leader that has what nobody else has keeps its file aside
+// and is made anew, from the feed or a snapshot; as long as nobody else has led
+// it waits: it may be the one to go on.
 func TestDiverged(t *testing.T) {
+	t.Run("feed", func(t *testing.T) { diverged(t, false) })
+	t.Run("snapshot", func(t *testing.T) { diverged(t, true) })
+}
+
+func diverged(t *testing.T, shot bool) {
 	p := newPlatform(t, 10, 0)
 	db := p.create(1)
 	pr := p.primary(1, 1, nil)
@@ -513,6 +518,9 @@ func TestDiverged(t *testing.T) {
 	p.exec(db, "INSERT INTO t VALUES(1, 'x')")
 	p.sync(pr)
 	p.reach(other)
+	if shot {
+		p.snapshot(other, "s1")
+	}
 	_ = pr.stop()
 	p.exec(db, "INSERT INTO t VALUES(2, 'alone')")
 	db.Close()
@@ -523,7 +531,7 @@ func TestDiverged(t *testing.T) {
 	old := p.standby(1)
 	ctx, tick := p.within(), time.NewTicker(5*time.Millisecond)
 	defer tick.Stop()
-	for len(old.Stats().Resyncs) == 0 && ctx.Err() == nil {
+	for p.shelf.listed() < 2 && ctx.Err() == nil {
 		<-tick.C
 	}
 	if st := old.Stats(); len(st.Aside) != 0 {

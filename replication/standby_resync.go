@@ -45,12 +45,37 @@ func (s *Standby) resync(ctx context.Context, why flow.Why) error {
 // errRebuild says that there is no snapshot, but all of the feed.
 var errRebuild = errors.New("the copy is made anew from the feed")
 
+// Aside is between the path of a copy that was kept aside and the time.
+const Aside = ".diverged-"
+
 // rebuild moves the copy aside, for it has what nobody else has, and begins with
 // an empty one.
 func (s *Standby) rebuild(ctx context.Context) error {
+	if err := s.moveAside(); err != nil {
+		return err
+	}
+	if err := s.reopen(ctx); err != nil {
+		return err
+	}
+	s.cache, s.commit = newCache(), 0
+	return remember(s.cfg.Path, place{})
+}
+
+// reopen opens the copy, which may not be there, after it was closed.
+func (s *Standby) reopen(ctx context.Context) error {
+	a, err := sqlite.OpenApplier(ctx, s.cfg.Path, s.cfg.Apply)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errCopy, err)
+	}
+	s.applier = a
+	return nil
+}
+
+// moveAside closes the copy and keeps it under another name.
+func (s *Standby) moveAside() error {
 	s.reading.Wait()
 	s.applier.Close()
-	aside := fmt.Sprintf("%s.diverged-%s", s.cfg.Path, time.Now().UTC().Format("20060102T150405.000Z"))
+	aside := fmt.Sprintf("%s%s%s", s.cfg.Path, Aside, time.Now().UTC().Format("20060102T150405.000Z"))
 	for _, suffix := range []string{"-wal", "-shm", ""} {
 		if err := os.Rename(s.cfg.Path+suffix, aside+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("%w: move it aside: %w", errCopy, err)
@@ -58,12 +83,7 @@ func (s *Standby) rebuild(ctx context.Context) error {
 	}
 	s.cfg.Logger.Warn("the copy has what the feed does not have: it is kept aside and made anew", "database", s.cfg.Path, "aside", aside)
 	s.note(func() { s.stats.Aside = append(s.stats.Aside, aside) })
-	a, err := sqlite.OpenApplier(ctx, s.cfg.Path, s.cfg.Apply)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errCopy, err)
-	}
-	s.applier, s.cache, s.commit = a, newCache(), 0
-	return remember(s.cfg.Path, place{})
+	return nil
 }
 
 // snapshot returns the newest one from which the feed leads on, and waits for
@@ -78,14 +98,14 @@ func (s *Standby) snapshot(ctx context.Context) (snapshot.Manifest, error) {
 		if err != nil {
 			return snapshot.Manifest{}, err
 		}
-		// Behind the snapshot's message there must be all others; one at or above the
-		// feed's last message means that they are not of the same feed.
-		if m, found := snapshot.At(all, 0); found && m.Seq+1 >= first && m.Seq <= last {
-			return m, nil
-		}
-		if s.whole && first <= 1 {
-			// Not as long as this node may be promoted with what only it has.
-			if head, err := s.cfg.Feed.Head(ctx); err == nil && head.Epoch > remembered(s.cfg.Path).Primary {
+		// Not as long as this node may be promoted with what only it has.
+		if head, err := s.cfg.Feed.Head(ctx); err == nil && head.Epoch > remembered(s.cfg.Path).Primary {
+			// Behind the snapshot's message there must be all others; one at or above the
+			// feed's last message means that they are not of the same feed.
+			if m, found := snapshot.At(all, 0); found && m.Seq+1 >= first && m.Seq <= last {
+				return m, nil
+			}
+			if s.whole && first <= 1 {
 				return snapshot.Manifest{}, errRebuild
 			}
 		}
@@ -107,24 +127,29 @@ func (s *Standby) takeOver(ctx context.Context, m snapshot.Manifest) error {
 	switch {
 	case table.Pages() == 0:
 		s.applier.Close()
-		if err := snapshot.Restore(ctx, m, s.cfg.Chunks, s.cfg.Path); err != nil {
-			return err
-		}
-		a, err := sqlite.OpenApplier(ctx, s.cfg.Path, s.cfg.Apply)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errCopy, err)
-		}
-		s.applier = a
-		if a.Table().Sum() != m.Sum {
-			return fmt.Errorf("%w: restored with the checksum %016x, the snapshot has %016x", errCopy, a.Table().Sum(), m.Sum)
-		}
-		return nil
+		return s.restore(ctx, m)
 	case table.Sum() == m.Sum:
 		return nil
-	case table.PageSize() != m.PageSize:
-		return errors.Join(errCopy, fmt.Errorf("its pages have %d bytes, those of the snapshot %d: move it away, it will be made anew", table.PageSize(), m.PageSize))
+	case table.PageSize() != m.PageSize || remembered(s.cfg.Path).Primary != 0:
+		// It led last, and may have what nobody else has.
+		if err := s.moveAside(); err != nil {
+			return err
+		}
+		return s.restore(ctx, m)
 	}
 	return s.difference(ctx, m, table)
+}
+
+// restore makes the copy, which is closed and not there.
+func (s *Standby) restore(ctx context.Context, m snapshot.Manifest) error {
+	failed := snapshot.Restore(ctx, m, s.cfg.Chunks, s.cfg.Path)
+	if err := s.reopen(ctx); err != nil || failed != nil {
+		return errors.Join(failed, err)
+	}
+	if sum := s.applier.Table().Sum(); sum != m.Sum {
+		return fmt.Errorf("%w: restored with the checksum %016x, the snapshot has %016x", errCopy, sum, m.Sum)
+	}
+	return nil
 }
 
 // difference applies the pages of the snapshot that the copy does not have.

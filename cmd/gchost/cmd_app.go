@@ -81,6 +81,7 @@ func showApp(out *screen, a control.App) {
 		out.gap()
 		out.table("NODE,ROLE,PHASE,SINCE,SERVICE,UPTIME,RESTARTS,REASON", table)
 	}
+	showDatabases(out, a)
 	for _, i := range a.Instances {
 		if i.HookError != "" {
 			out.linef("warning  a hook failed on %s: %s", i.Node, i.HookError)

@@ -108,6 +108,15 @@ type AppConfig struct {
 	Hooks       HooksConfig     `key:"hooks"`
 	HookTimeout time.Duration   `key:"hook_timeout"`
 	Placement   PlacementConfig `key:"placement"`
+	SQLite      *SQLiteConfig   `key:"sqlite"`
+}
+
+// SQLiteConfig is the database of an app that is replicated.
+type SQLiteConfig struct {
+	Path             string        `key:"path"`
+	SnapshotInterval time.Duration `key:"snapshot_interval"`
+	Retention        time.Duration `key:"retention"`
+	AlarmMiB         int           `key:"alarm_mib"`
 }
 
 // PlacementConfig says how the nodes for an app are ranked.

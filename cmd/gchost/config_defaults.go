@@ -32,6 +32,10 @@ func Defaults() Config {
 
 func (a *AppConfig) setDefaults() { a.Mode = modeSingleton }
 
+func (s *SQLiteConfig) setDefaults() {
+	s.SnapshotInterval, s.Retention, s.AlarmMiB = time.Hour, 24*time.Hour, 8<<10
+}
+
 func (p *ProcessConfig) setDefaults() {
 	p.GracefulTimeout = 10 * time.Second
 	p.Restart = RestartConfig{Max: 3, Window: time.Minute, Delay: 100 * time.Millisecond}

@@ -22,7 +22,7 @@ func (k *checker) apps(apps []AppConfig) {
 		k.fault("apps", "there are %d: the most allowed is %d", len(apps), maxApps)
 		return
 	}
-	seen := map[string]int{}
+	seen, databases := map[string]int{}, map[string]int{}
 	for i, a := range apps {
 		key := fmt.Sprintf("apps[%d]", i)
 		k.name(key+".name", "app", a.Name)
@@ -34,6 +34,9 @@ func (k *checker) apps(apps []AppConfig) {
 		k.oneOf(key+".mode", a.Mode, modeSingleton, modeSpread)
 		k.within(key+".hook_timeout", a.HookTimeout, 100*time.Millisecond, time.Hour)
 		k.hooks(key, a)
+		if a.SQLite != nil {
+			k.sqlite(i, a, databases)
+		}
 		if p := a.Backend.Process; p != nil {
 			k.process(key+".backend.process", *p)
 		} else if len(a.Hooks.all()) == 0 && len(a.Hooks.Plugins) == 0 && a.Backend.Plugin == nil {
@@ -41,6 +44,29 @@ func (k *checker) apps(apps []AppConfig) {
 		}
 		k.pluginUses(key, a)
 	}
+}
+
+// sqlite checks the database of apps[i]; owners has those of the apps before it.
+func (k *checker) sqlite(i int, a AppConfig, owners map[string]int) {
+	key := fmt.Sprintf("apps[%d].sqlite", i)
+	k.within(key+".snapshot_interval", a.SQLite.SnapshotInterval, 10*time.Second, 7*24*time.Hour)
+	k.within(key+".retention", a.SQLite.Retention, 10*time.Second, 366*24*time.Hour)
+	if n := a.SQLite.AlarmMiB; n < 1 || n > 1<<30 {
+		k.fault(key+".alarm_mib", "%d is out of range: give 1 or more", n)
+	}
+	path := filepath.Clean(a.SQLite.Path)
+	first, taken := owners[path]
+	switch {
+	case a.SQLite.Path == "":
+		k.fault(key+".path", "is missing: give the full path of the database, the same on each node")
+		return
+	case a.Mode == modeSpread:
+		k.fault(key, "of a spread app: a database that is replicated has one writer, make the app a singleton")
+	case taken:
+		k.fault(key+".path", "%.200q is the database of apps[%d] too: give each app its own", a.SQLite.Path, first)
+	}
+	owners[path] = i
+	k.file(key+".path", a.SQLite.Path)
 }
 
 // hook is one hook that is set.

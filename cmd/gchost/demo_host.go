@@ -63,18 +63,20 @@ log: {format: json}
 apps:
   - name: {{.App}}
     mode: singleton
+    sqlite: {path: {{.Host.Database}}}
     backend:
       process:
         command: {{.Service}}
         args: [-addr, "{{.Address}}"]
+        env: {QUICKSTART_DB: {{.Host.Database}}}
         ready: {http: "http://{{.Address}}/health", interval: 20ms}
 `
 
 // demoPlace is a host as the template needs it.
-type demoPlace struct{ Name, Dir, Client, Routes, Mesh string }
+type demoPlace struct{ Name, Dir, Client, Routes, Mesh, Database string }
 
 func (h *demoHost) place() demoPlace {
-	return demoPlace{h.name, filepath.Join(h.dir, "data"), h.client, h.routes, h.mesh}
+	return demoPlace{h.name, filepath.Join(h.dir, "data"), h.client, h.routes, h.mesh, filepath.Join(h.dir, "web.db")}
 }
 
 // configure writes the configuration of one host.

@@ -14,6 +14,9 @@ type reply struct {
 	Node  string `json:"node"`
 	Epoch uint64 `json:"epoch"`
 	PID   int    `json:"pid"`
+	// Starts counts the starts of the service in its database, on all hosts; 0 when
+	// it keeps none.
+	Starts int `json:"starts"`
 }
 
 // probe asks the service again and again, like an impatient user.

@@ -16,6 +16,7 @@ type failover struct {
 	Leads  float64 `json:"leads_ms"`  // the new leader holds the lease
 	Active float64 `json:"active_ms"` // its service is started and ready
 	Serves float64 `json:"serves_ms"` // a client has an answer from it
+	Starts int     `json:"starts"`    // of the service, as its database has them: one more than before
 	at     time.Time
 }
 
@@ -71,7 +72,7 @@ func (s *story) answered(e demoEvent) (done failover, over bool) {
 		return failover{}, false
 	}
 	done = s.now
-	done.To, done.Epoch, done.Serves = e.reply.Node, e.reply.Epoch, s.since(e.at)
+	done.To, done.Epoch, done.Starts, done.Serves = e.reply.Node, e.reply.Epoch, e.reply.Starts, s.since(e.at)
 	s.now = failover{}
 	return done, true
 }
@@ -91,6 +92,9 @@ func (f failover) lines() []string {
 		if phase.at >= 0 {
 			out = append(out, fmt.Sprintf("  %8.1f ms  %s", phase.at, phase.text))
 		}
+	}
+	if f.Starts > 0 {
+		out = append(out, fmt.Sprintf("               its database has %d starts, this one included", f.Starts))
 	}
 	return out
 }

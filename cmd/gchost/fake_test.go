@@ -52,6 +52,13 @@ type fakePlatform struct {
 	nodes  []control.Node
 	leader string
 	labels map[string]string
+	shot   fakeShot
+}
+
+// fakeShot is what a platform says of its snapshot s1.
+type fakeShot struct {
+	parts  control.SnapshotAnswer
+	chunks map[string][]byte // by digest
 }
 
 // dial is the dialer of a program.
@@ -105,10 +112,23 @@ func (n *fakeNode) Apps(context.Context) ([]control.App, error) {
 		web.HookError = "run hook on_passive: exit status 3"
 		web.Reason = "backing off"
 	}
+	if n.kind == "replicated" {
+		web.Database = n.database()
+	}
 	return []control.App{
 		{Name: "web", Mode: "singleton", Leader: n.leader, Epoch: 3, Instances: []control.Instance{web}},
 		{Name: "logs", Mode: "spread", Instances: []control.Instance{{Node: n.id, Role: "active", Phase: "active", Since: at}}},
 	}, nil
+}
+
+// database is one that is fed by the leader; nothing is known of the other's lag.
+func (n *fakeNode) database() *control.Database {
+	if n.leader == n.id {
+		lag := uint64(2)
+		return &control.Database{Role: "leading", Epoch: 3, TX: 40, Lag: &lag, UnreadBytes: 4096, Changes: 12, Bytes: 9000}
+	}
+	return &control.Database{Role: "following", Follows: true, Epoch: 3, TX: 38, Changes: 11, Resyncs: 1, Error: "the disk is full",
+		Aside: []string{"/srv/web.db.diverged-20260102T030405.000Z"}}
 }
 
 func (n *fakeNode) find(node string) error {
@@ -173,4 +193,19 @@ func words(line string) (out []string) {
 		out = append(out, strings.Fields(part)...)
 	}
 	return out
+}
+
+// Snapshot answers as a node that has one snapshot, s1.
+func (n *fakeNode) Snapshot(_ context.Context, r control.SnapshotRequest) (control.SnapshotAnswer, error) {
+	if r.ID != "" && r.ID != "s1" {
+		return control.SnapshotAnswer{}, fmt.Errorf("find snapshot %s: %w", r.ID, pluginapi.ErrKeyNotFound)
+	}
+	switch r.Do {
+	case control.SnapshotParts:
+		return n.shot.parts, nil
+	case control.SnapshotChunk:
+		return control.SnapshotAnswer{Data: n.shot.chunks[r.Digest]}, nil
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return control.SnapshotAnswer{Snapshots: []control.Snapshot{{ID: "s1", Node: n.id, Time: at, Size: 8192, Epoch: 3, TX: 38, Checksum: "00000000000000ff"}}}, nil
 }

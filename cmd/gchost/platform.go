@@ -97,6 +97,10 @@ func newApp(cfg Config, a AppConfig, log *slog.Logger) *cluster.App {
 	if a.Mode == modeSpread {
 		opts = append(opts, cluster.Spread())
 	}
+	if d := a.SQLite; d != nil {
+		opts = append(opts, cluster.WithSQLite(d.Path,
+			cluster.SQLiteSnapshotInterval(d.SnapshotInterval), cluster.SQLiteRetention(d.Retention), cluster.SQLiteStorageAlarm(uint64(d.AlarmMiB)<<20)))
+	}
 	if p := a.Backend.Process; p != nil {
 		opts = append(opts, cluster.WithBackend(cluster.Process(p.process())))
 	}

@@ -110,7 +110,7 @@ func (p *program) root() *cobra.Command {
 		p.given[f[0]] = flags.String(flagOf(f[0]), "", f[1])
 	}
 	needCommand(root)
-	root.AddCommand(p.statusCommand(), p.healthCommand(), p.stepDownCommand(), p.nodeCommand(), p.appCommand(),
+	root.AddCommand(p.statusCommand(), p.healthCommand(), p.stepDownCommand(), p.nodeCommand(), p.appCommand(), p.snapshotCommand(),
 		p.pluginCommand(), p.configCommand(), p.fenceCommand(), p.demoCommand(), p.versionCommand())
 	for _, d := range p.runners {
 		root.AddCommand(p.runnerCommand(d))

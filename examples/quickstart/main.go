@@ -1,5 +1,5 @@
-// Command quickstart is a small HTTP service that says who it is: an ordinary
-// program that knows nothing of clusters. gchost starts it on the leader's
+// Command quickstart is a small HTTP service that says who it is and keeps notes
+// in SQLite: an ordinary program that knows nothing of clusters. gchost starts it on the leader's
 // machine and tells it by the environment for whom it runs.
 package main
 
@@ -36,6 +36,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	flags.SetOutput(out)
 	addr := flags.String("addr", defaultAddr(getenv), "host:port to listen on; port 0 picks a free one")
+	path := flags.String("db", getenv("QUICKSTART_DB"), "SQLite database to keep notes in (default: none is kept)")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
@@ -45,12 +46,20 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
+	var data *store
+	if *path != "" {
+		if data, err = openStore(*path, self); err != nil {
+			return err
+		}
+		defer data.db.Close()
+		self.Starts = data.starts
+	}
 	l, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fmt.Errorf("listen on -addr %s: %w", *addr, err)
 	}
 	fmt.Fprintf(out, "quickstart: listening on http://%s\n", l.Addr())
-	return serve(ctx, l, handler(self))
+	return serve(ctx, l, handler(self, data))
 }
 
 func defaultAddr(getenv func(string) string) string {
@@ -67,6 +76,8 @@ type identity struct {
 	Epoch uint64    `json:"epoch,omitempty"`
 	PID   int       `json:"pid"`
 	Since time.Time `json:"since"`
+	// Starts counts the times that the service was started on its data, anywhere.
+	Starts int `json:"starts,omitempty"`
 }
 
 func newIdentity(getenv func(string) string) (identity, error) {
@@ -86,10 +97,13 @@ func newIdentity(getenv func(string) string) (identity, error) {
 	return id, nil
 }
 
-func handler(self identity) http.Handler {
+func handler(self identity, data *store) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { reply(w, self) })
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { reply(w, map[string]string{"status": "ok"}) })
+	if data != nil {
+		data.serve(mux)
+	}
 	return mux
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -161,6 +162,7 @@ func TestRefusals(t *testing.T) {
 		{"epoch", "GCHOST_EPOCH", nil, map[string]string{"GCHOST_EPOCH": "-1"}},
 		{"port taken", taken, []string{"-addr", taken}, nil},
 		{"port from the environment", "127.0.0.1:http-no", nil, map[string]string{"PORT": "http-no"}},
+		{"database", "open database", []string{"-addr", "127.0.0.1:0", "-db", "/nothing/here/a.db"}, nil},
 		{"flag", "nonsense", []string{"-nonsense"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -206,4 +208,38 @@ func listen(t *testing.T) net.Listener {
 	}
 	t.Cleanup(func() { l.Close() })
 	return l
+}
+
+// TestNotes: what was left before a service ended, by whatever, is there for the
+// next one.
+func TestNotes(t *testing.T) {
+	path := "QUICKSTART_DB=" + filepath.Join(t.TempDir(), "a b?c.db")
+	s := start(t, path)
+	post := func(text string) int {
+		t.Helper()
+		resp, err := http.Post(s.url+"/notes", "text/plain", strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	for text, want := range map[string]int{"remember the milk": 200, "": 400, strings.Repeat("x", maxNote+1): 400} {
+		if code := post(text); code != want {
+			t.Errorf("%.20q: %d, want %d", text, code, want)
+		}
+	}
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.cmd.Wait()
+	s = start(t, path)
+	var all []note
+	if code, body := get(t, s.url+"/notes"); code != 200 || json.Unmarshal(body, &all) != nil || len(all) != 1 || all[0].Text != "remember the milk" {
+		t.Errorf("%d %s", code, body)
+	}
+	var id identity
+	if _, body := get(t, s.url+"/"); json.Unmarshal(body, &id) != nil || id.Starts != 2 {
+		t.Errorf("%s", body)
+	}
 }

@@ -175,3 +175,12 @@ func (c *Chunks) sweepOne(ctx context.Context, subject string, before time.Time)
 	err = c.s.c.api(ctx, "STREAM.PURGE."+c.cfg.Stream, map[string]any{"filter": subject, "seq": m.Seq + 1}, nil)
 	return err == nil, err
 }
+
+// Bytes is how much is stored, in bytes, on each server that has a copy.
+func (c *Chunks) Bytes(ctx context.Context) (uint64, error) {
+	in, err := c.s.info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read size of %s: %w", c.cfg.Stream, err)
+	}
+	return in.State.Bytes, nil
+}

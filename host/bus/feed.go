@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -245,4 +246,30 @@ func (f *Feed) Trim(ctx context.Context, seq uint64) error {
 		return fmt.Errorf("trim feed %s: %w", f.cfg.Stream, err)
 	}
 	return nil
+}
+
+// Oldest returns the first change that is left, and when it was stored; nil when
+// there is none.
+func (f *Feed) Oldest(ctx context.Context) (data []byte, at time.Time, err error) {
+	m, err := f.s.next(ctx, f.cfg.change(), 1)
+	if err != nil {
+		return nil, at, fmt.Errorf("read oldest change of feed %s: %w", f.cfg.Stream, err)
+	}
+	return m.Data, m.Time, nil
+}
+
+// KeepOff moves the leader of the feed's stream off a server, to another one that
+// is current; it says whether it had to. When the server dies the feed goes on
+// at once, then.
+func (f *Feed) KeepOff(ctx context.Context, server string) (moved bool, err error) {
+	l, err := f.s.leadership(ctx)
+	if err != nil || l.Leader != server {
+		return false, err
+	}
+	for _, r := range l.Replicas {
+		if r.Current {
+			return true, f.s.moveLeader(ctx, r.Name)
+		}
+	}
+	return false, nil
 }

@@ -200,3 +200,30 @@ func TestFeedSettings(t *testing.T) {
 	_, err := OpenFeed(ctx, c, app.Feed())
 	expect(t, err, pluginapi.ErrInvalid, "discard must be new", "max_age must be unlimited", "allow_atomic must be on")
 }
+
+// TestKeepOff: the feed's leader goes off a server, once, and what is appended
+// meanwhile is there.
+func TestKeepOff(t *testing.T) {
+	servers, join := startCluster(t, 2)
+	servers = append(servers, join())
+	ctx := within(t, 2*patience)
+	f := must(OpenFeed(ctx, dialServer(t, servers[0]), must(names(t, "p").App("web")).Feed()))
+	h := must(f.Raise(ctx, 1))
+	if _, err := f.Append(ctx, h.EpochSeq, [][]byte{[]byte("one")}); err != nil {
+		t.Fatal(err)
+	}
+	leader := func() string { l, _ := f.s.leadership(ctx); return l.Leader }
+	old := leader()
+	eventually(t, "it has moved", func() bool {
+		moved, err := f.KeepOff(ctx, old)
+		return moved && err == nil // before that no other copy may be current
+	})
+	eventually(t, "another server leads it", func() bool { l := leader(); return l != "" && l != old })
+	now := leader()
+	if moved, err := f.KeepOff(ctx, old); moved || err != nil || leader() != now {
+		t.Errorf("moved again: %t %v, from %s to %s", moved, err, now, leader())
+	}
+	if h := must(f.Head(ctx)); string(h.Last) != "one" {
+		t.Errorf("%+v", h)
+	}
+}

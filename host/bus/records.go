@@ -262,10 +262,12 @@ type Replica struct {
 // # Errors
 //
 // As of [Conn.Request]; ErrRefused when there is no leader at the moment.
-func (r *Records) Leader(ctx context.Context) (Leadership, error) {
-	in, err := r.s.info(ctx)
+func (r *Records) Leader(ctx context.Context) (Leadership, error) { return r.s.leadership(ctx) }
+
+func (s stream) leadership(ctx context.Context) (Leadership, error) {
+	in, err := s.info(ctx)
 	if err != nil {
-		return Leadership{}, fmt.Errorf("read leader of stream %s: %w", r.cfg.Stream, err)
+		return Leadership{}, fmt.Errorf("read leader of stream %s: %w", s.name, err)
 	}
 	out := Leadership{Leader: in.Cluster.Leader}
 	for _, p := range in.Cluster.Replicas {
@@ -294,9 +296,13 @@ func (l Leadership) Servers() (all, up int) {
 //
 // ErrRefused when there is only one server, or no such replica.
 func (r *Records) StepDownLeader(ctx context.Context, preferred string) error {
+	return r.s.moveLeader(ctx, preferred)
+}
+
+func (s stream) moveLeader(ctx context.Context, preferred string) error {
 	var question any
 	if preferred != "" {
-		now, err := r.Leader(ctx)
+		now, err := s.leadership(ctx)
 		if err != nil {
 			return fmt.Errorf("move leader: %w", err)
 		}
@@ -305,8 +311,8 @@ func (r *Records) StepDownLeader(ctx context.Context, preferred string) error {
 		}
 		question = map[string]any{"placement": map[string]string{"preferred": preferred}}
 	}
-	if err := r.s.c.api(ctx, "STREAM.LEADER.STEPDOWN."+r.cfg.Stream, question, nil); err != nil {
-		return fmt.Errorf("move leader of stream %s to %q: %w", r.cfg.Stream, preferred, err)
+	if err := s.c.api(ctx, "STREAM.LEADER.STEPDOWN."+s.name, question, nil); err != nil {
+		return fmt.Errorf("move leader of stream %s to %q: %w", s.name, preferred, err)
 	}
 	return nil
 }

@@ -121,6 +121,16 @@ func TestHealth(t *testing.T) {
 		{"service sick", func(s *control.Status) {
 			*s.Apps[0].Instances[0].Backend = control.Backend{Status: "unhealthy", Message: "503"}
 		}, "app web: service on n1 is unhealthy: 503"},
+		{"database is not fed", func(s *control.Status) {
+			s.Apps[0].Instances[0].Database = &control.Database{Role: "leading", Error: "no space left"}
+		}, "app web: database on n1 is not replicated: no space left"},
+		{"database is not there", func(s *control.Status) {
+			s.Apps[0].Instances[0].Database = &control.Database{Role: "leading", Error: "not there yet", Absent: true}
+		}, ""},
+		{"copy has an error", func(s *control.Status) {
+			s.Apps[0].Instances[0].Role = "standby"
+			s.Apps[0].Instances[0].Database = &control.Database{Role: "following", Error: "no space left"}
+		}, ""},
 		{"node down and silent", func(s *control.Status) {
 			s.Nodes[0].Up = false
 			s.Apps[0].Instances[0] = control.Instance{Node: "n1", Role: "unknown", Reason: "not up"}
@@ -219,5 +229,30 @@ func TestAppsOfOtherNodes(t *testing.T) {
 	}
 	if res, err := c.StepDown(t.Context(), "db"); err != nil || res.To != "n1" {
 		t.Errorf("step down: %+v, %v", res, err)
+	}
+}
+
+// TestDatabaseWarnings: what hurts nobody yet is said: a copy that does not
+// follow, and what was kept aside.
+func TestDatabaseWarnings(t *testing.T) {
+	for _, tt := range []struct {
+		name, role string
+		database   control.Database
+		want       string
+	}{
+		{"leads", "leader", control.Database{Role: "leading"}, ""},
+		{"follows", "standby", control.Database{Role: "following", Follows: true}, ""},
+		{"behind", "standby", control.Database{Role: "following"}, "app web: copy on n1 does not follow yet: that node cannot take over"},
+		{"error", "standby", control.Database{Role: "following", Error: "no space left"}, "app web: copy on n1: no space left"},
+		{"too much", "leader", control.Database{Role: "leading", Alarm: 1 << 20, FeedBytes: 3 << 20, ChunkBytes: 1 << 20},
+			"app web: the feed: 3 MiB on each server, above the alarm of 1 MiB: replication stops when the disk is full"},
+		{"snapshot fails", "standby", control.Database{Role: "following", Follows: true, SnapshotError: "no space left"}, "app web: snapshots on n1: no space left"},
+		{"aside", "leader", control.Database{Role: "leading", Aside: []string{"/a", "/b"}},
+			"app web: on n1 a copy was kept that had what nobody else had: look at it and delete it: /a, /b"},
+	} {
+		h := control.Check(control.Status{Apps: []control.App{app("web", "n1", 1, control.Instance{Node: "n1", Role: tt.role, Database: &tt.database})}})
+		if got := strings.Join(h.Warnings, "; "); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }

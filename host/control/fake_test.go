@@ -106,3 +106,8 @@ func app(name, leader string, epoch pluginapi.Epoch, instances ...control.Instan
 func inst(node, role string) control.Instance {
 	return control.Instance{Node: node, Role: role, Phase: "steady"}
 }
+
+func (h *host) Snapshot(_ context.Context, r control.SnapshotRequest) (control.SnapshotAnswer, error) {
+	h.note("snapshot %s %s %s", r.Do, r.App, r.ID)
+	return control.SnapshotAnswer{Snapshots: []control.Snapshot{{ID: "s1"}}}, h.err
+}

@@ -81,6 +81,7 @@ func (h *Health) checkApp(a App, down map[string]bool) {
 		if b := i.Backend; b != nil && mustRun(i) && (b.Status == pluginapi.StatusUnhealthy || b.Status == pluginapi.StatusStopped) {
 			h.add(ScopeApp, a.Name, "service on %s is %s%s", i.Node, b.Status, reason(b.Message))
 		}
+		h.checkDatabase(a.Name, i)
 		if i.HookError != "" {
 			h.Warnings = append(h.Warnings, fmt.Sprintf("app %s: a hook failed on %s: %s", a.Name, i.Node, i.HookError))
 		}

@@ -38,6 +38,9 @@ type Handler interface {
 	// returns when the standby holds it. ErrAppNotFound, ErrNotLeader,
 	// ErrNoStandby.
 	StepDown(ctx context.Context, app string) (StepDownResult, error)
+	// Snapshot answers a question about the snapshots of an app's database, or
+	// takes or deletes one. ErrAppNotFound when this node has no such database.
+	Snapshot(ctx context.Context, r SnapshotRequest) (SnapshotAnswer, error)
 }
 
 // Serve answers one request: it reads it strictly, calls the handler, and
@@ -134,6 +137,15 @@ func call(ctx context.Context, h Handler, verb string, args json.RawMessage) (an
 			return nil, err
 		}
 		return h.StepDown(ctx, a.App)
+	case verbSnapshot:
+		var r SnapshotRequest
+		if err := readArgs(args, &r); err != nil {
+			return nil, err
+		}
+		if err := r.check(); err != nil {
+			return nil, err
+		}
+		return h.Snapshot(ctx, r)
 	}
 	if slices.Contains(PluginVerbs(), verb) {
 		return callPlugins(ctx, h, verb, args)

@@ -93,6 +93,7 @@ type Instance struct {
 	Since     time.Time `json:"since,omitzero"`
 	Reason    string    `json:"reason,omitempty"` // why it is where it is
 	Backend   *Backend  `json:"backend,omitempty"`
+	Database  *Database `json:"database,omitempty"`
 	HookError string    `json:"hook_error,omitempty"` // what the last failing hook said
 }
 

@@ -23,13 +23,14 @@ const (
 	verbLabel    = "label"
 	verbApps     = "apps"
 	verbStepDown = "stepdown"
+	verbSnapshot = "snapshot"
 )
 
 // Verbs lists every verb that [Serve] answers, but for those of [PluginVerbs].
 // Each is served on the subject that any node answers and on the one of its own
 // node.
 func Verbs() []string {
-	return []string{verbStatus, verbNodes, verbCordon, verbLabel, verbApps, verbStepDown}
+	return []string{verbStatus, verbNodes, verbCordon, verbLabel, verbApps, verbStepDown, verbSnapshot}
 }
 
 // Limits of the conversation, in bytes.

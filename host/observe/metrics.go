@@ -28,6 +28,7 @@ type collector struct {
 	state, healthy, restarts, uptime           *prometheus.Desc
 	check                                      *prometheus.Desc
 	plugins                                    pluginDescs
+	database                                   databaseDescs
 }
 
 func newCollector(src Source) *collector {
@@ -49,13 +50,14 @@ func newCollector(src Source) *collector {
 		healthy:  d("backend_health", "1 if the backend's service is ready and well, else 0.", "platform", "node", "app"),
 		restarts: d("backend_restarts_total", "Restarts of the backend by its supervisor.", "platform", "node", "app"),
 		uptime:   d("backend_uptime_seconds", "Time since the backend was started, 0 while it is stopped.", "platform", "node", "app"),
+		database: newDatabaseDescs(d),
 		check:    d("health", "1 if the health check passes, 0 if it fails; absent while it is skipped.", "node", "check"),
 	}
 }
 
 // Describe names all figures.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range append(c.plugins.all(), c.leader, c.epoch, c.members, c.cordoned, c.nodeApps, c.session, c.voters, c.votersUp, c.state, c.healthy, c.restarts, c.uptime, c.check) {
+	for _, d := range append(append(c.plugins.all(), c.database.all()...), c.leader, c.epoch, c.members, c.cordoned, c.nodeApps, c.session, c.voters, c.votersUp, c.state, c.healthy, c.restarts, c.uptime, c.check) {
 		ch <- d
 	}
 }
@@ -101,7 +103,13 @@ func (c *collector) app(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc
 		gauge(c.epoch, float64(a.Epoch), s.Platform, a.Name)
 	}
 	for _, i := range a.Instances {
-		if i.Node != s.Node || i.Backend == nil {
+		if i.Node != s.Node {
+			continue
+		}
+		if i.Database != nil {
+			c.database.collect(ch, *i.Database, s.Platform, s.Node, a.Name)
+		}
+		if i.Backend == nil {
 			continue
 		}
 		gauge(c.state, backendState(i.Backend.Status), s.Platform, s.Node, a.Name)

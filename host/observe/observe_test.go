@@ -45,7 +45,10 @@ func (f *fake) Status(context.Context) (control.Status, error) {
 		NATS:  control.NATS{Voters: 3, VotersUp: 2},
 		Nodes: []control.Node{{Member: pluginapi.Member{NodeID: "n1"}, Leads: 1}, {Member: pluginapi.Member{NodeID: "n2"}, Cordoned: true}},
 		Apps: []control.App{{Name: "web", Mode: control.AppSingleton, Leader: "n1", Epoch: 7, Instances: []control.Instance{
-			{Node: "n1", Role: "leader", Backend: &control.Backend{Status: "running", UptimeMS: 2500, Restarts: 2}},
+			{Node: "n1", Role: "leader", Backend: &control.Backend{Status: "running", UptimeMS: 2500, Restarts: 2},
+				Database: &control.Database{Role: "leading", TX: 40, Lag: new(uint64(3)), Changes: 12, Bytes: 9000, Resyncs: 1}},
+		}}, {Name: "db", Mode: control.AppSingleton, Leader: "n2", Instances: []control.Instance{
+			{Node: "n1", Role: "standby", Database: &control.Database{Role: "following", TX: 38, Stale: 2, FeedBytes: 5, ChunkBytes: 6, SnapshotFailures: 7, Snapshot: &control.Snapshot{ID: "s", Size: 8, Time: time.Now().Add(-time.Hour)}, Aside: []string{"a", "b"}, Error: "the disk is full"}},
 		}}},
 	}, nil
 }
@@ -302,5 +305,36 @@ func TestPortInUse(t *testing.T) {
 	defer l.Close()
 	if _, err := observe.Listen("metrics_addr", l.Addr().String(), nil); err == nil || !strings.Contains(err.Error(), "metrics_addr") {
 		t.Errorf("an address in use: %v", err)
+	}
+}
+
+// TestDatabaseFigures: what is known of a database is shown, and what is not is
+// absent.
+func TestDatabaseFigures(t *testing.T) {
+	body := scrape(t, newFigures(t))
+	for _, want := range []string{
+		`gc_replication_lag_transactions{app="web",node="n1",platform="p"} 3`,
+		`gc_replication_position{app="web",node="n1",platform="p"} 40`,
+		`gc_replication_healthy{app="web",node="n1",platform="p"} 1`,
+		`gc_replication_changes_total{app="web",node="n1",platform="p"} 12`,
+		`gc_replication_resyncs_total{app="web",node="n1",platform="p"} 1`,
+		`gc_wal_bytes_total{app="web",node="n1",platform="p"} 9000`,
+		`gc_replication_healthy{app="db",node="n1",platform="p"} 0`,
+		`gc_replication_stale_total{app="db",node="n1",platform="p"} 2`,
+		`gc_replication_aside_files{app="db",node="n1",platform="p"} 2`,
+		`gc_replication_feed_bytes{app="db",node="n1",platform="p"} 5`,
+		`gc_snapshot_stored_bytes{app="db",node="n1",platform="p"} 6`,
+		`gc_snapshot_failures_total{app="db",node="n1",platform="p"} 7`,
+		`gc_snapshot_size_bytes{app="db",node="n1",platform="p"} 8`,
+	} {
+		if !strings.Contains(body, want+"\n") {
+			t.Errorf("missing: %s", want)
+		}
+	}
+	if !strings.Contains(body, `gc_snapshot_age_seconds{app="db",node="n1",platform="p"} 36`) || strings.Contains(body, `gc_snapshot_age_seconds{app="web"`) {
+		t.Error("the age of the newest snapshot")
+	}
+	if strings.Contains(body, `gc_replication_lag_transactions{app="db"`) {
+		t.Error("a lag that is not known is shown")
 	}
 }

@@ -8,16 +8,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ozanturksever/go-cluster/host/bus"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 	"github.com/ozanturksever/go-cluster/replication"
-	"github.com/ozanturksever/go-cluster/replication/snapshot"
 )
 
 // Tools are what an app's database is replicated with.
 type Tools struct {
-	Feed   replication.Feed
-	Chunks snapshot.Store
-	Shelf  replication.Shelf
+	Feed   Feed
+	Chunks *bus.Chunks
+	Shelf  Shelf
 }
 
 // Config is what a [Keeper] needs to know.
@@ -55,6 +55,9 @@ type Keeper struct {
 	err     error         // what keeps it from working at the moment
 	changed chan struct{} // closed when one of these changes
 }
+
+// Path is where the database is.
+func (k *Keeper) Path() string { return k.cfg.Path }
 
 // wish is a promotion, or a demotion: epoch 0.
 type wish struct {
@@ -322,10 +325,12 @@ func (k *Keeper) copy(ctx context.Context) error {
 
 // promote lets the copy have all of the feed, and begins to feed.
 func (k *Keeper) promote(ctx context.Context, w wish, p part) (part, error) {
+	begun := time.Now()
 	head, err := k.tools.Feed.Raise(w.ctx, w.epoch)
 	if err != nil {
 		return p, err
 	}
+	raised := time.Since(begun)
 	if head.LastSeq > 0 && p.epoch == 0 && !replication.Continues(k.cfg.Path, head) {
 		if err := k.reach(w.ctx, head.LastSeq); err != nil {
 			return p, err
@@ -339,6 +344,9 @@ func (k *Keeper) promote(ctx context.Context, w wish, p part) (part, error) {
 	case err = <-opened:
 	case <-w.ctx.Done():
 		err = w.ctx.Err()
+	}
+	if err == nil {
+		k.cfg.Logger.Info("database promoted", "database", k.cfg.Path, "epoch", w.epoch, "raised", raised, "took", time.Since(begun))
 	}
 	return p, err
 }

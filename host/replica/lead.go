@@ -39,7 +39,7 @@ func (k *Keeper) lead(ctx context.Context, epoch uint64, opened chan<- error) er
 			return err
 		}
 		tell(nil)
-		k.note(func() { k.err = errNoFile })
+		k.note(func() { k.err = ErrNoFile })
 		select {
 		case <-time.After(filePause):
 		case <-k.look:
@@ -49,7 +49,11 @@ func (k *Keeper) lead(ctx context.Context, epoch uint64, opened chan<- error) er
 	}
 }
 
-var errNoFile = errors.New("the database is not there yet: its service has not made it")
+// Aside is between the path of a database and the time at which a copy was kept.
+const Aside = replication.Aside
+
+// ErrNoFile is what a leader's state says as long as there is no database.
+var ErrNoFile = errors.New("the database is not there yet: its service has not made it")
 
 // missing says whether there is no database: no file, or an empty one.
 func (k *Keeper) missing() bool {

@@ -55,6 +55,24 @@ func (s Shelf) List(ctx context.Context) (all []snapshot.Manifest, err error) {
 	return all, nil
 }
 
+// Get returns a manifest.
+//
+// # Errors
+//
+// [pluginapi.ErrKeyNotFound]; [pluginapi.ErrInvalid] when it is none of this app.
+func (s Shelf) Get(ctx context.Context, id string) (snapshot.Manifest, error) {
+	infos, err := s.b.List(ctx)
+	if err != nil {
+		return snapshot.Manifest{}, err
+	}
+	for _, in := range infos {
+		if in.Name == s.prefix()+id {
+			return s.get(ctx, in)
+		}
+	}
+	return snapshot.Manifest{}, pluginapi.ErrKeyNotFound
+}
+
 func (s Shelf) get(ctx context.Context, in bus.BlobInfo) (m snapshot.Manifest, err error) {
 	if in.Size > maxManifest {
 		return m, fmt.Errorf("%w: it has %d bytes", pluginapi.ErrInvalid, in.Size)

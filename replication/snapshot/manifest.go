@@ -129,7 +129,7 @@ type Retention struct {
 // oldest first. Deleted ones do not count. The newest is always kept.
 func (r Retention) Drop(all []Manifest, now time.Time) (drop []Manifest) {
 	live := slices.DeleteFunc(slices.Clone(all), func(m Manifest) bool { return !m.Deleted.IsZero() })
-	slices.SortFunc(live, byAge)
+	slices.SortFunc(live, Compare)
 	for i, m := range live[:max(0, len(live)-max(1, r.Count))] {
 		if r.For == 0 || now.Sub(m.Time) > r.For {
 			drop = append(drop, live[i])
@@ -138,8 +138,8 @@ func (r Retention) Drop(all []Manifest, now time.Time) (drop []Manifest) {
 	return drop
 }
 
-// byAge sorts by position in the feed, then by time: clocks differ.
-func byAge(a, b Manifest) int {
+// Compare sorts by position in the feed, then by time: clocks differ.
+func Compare(a, b Manifest) int {
 	if a.Seq != b.Seq {
 		if a.Seq < b.Seq {
 			return -1
@@ -153,7 +153,7 @@ func byAge(a, b Manifest) int {
 // newest of all.
 func At(all []Manifest, tx uint64) (m Manifest, found bool) {
 	for _, c := range all {
-		if c.Deleted.IsZero() && (tx == 0 || c.TX <= tx) && (!found || byAge(m, c) < 0) {
+		if c.Deleted.IsZero() && (tx == 0 || c.TX <= tx) && (!found || Compare(m, c) < 0) {
 			m, found = c, true
 		}
 	}

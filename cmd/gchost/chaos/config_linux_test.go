@@ -86,14 +86,20 @@ func (h *host) config() string {
 func (w *world) librarySpec(h *host) string {
 	s := *w.o.library
 	s.Platform, s.Node, s.DataDir, s.TTL, s.Apps = w.name, h.name, h.dataPath(), w.o.ttl, w.o.apps
+	s.Database, s.Ledger = h.database(), w.ledgerPath()
 	if w.o.external {
 		s.URL = fmt.Sprintf("nats://127.0.0.1:%d", natsPort)
 	} else {
 		s.Embedded = cluster.EmbeddedConfig{Listen: h.client(), Secret: secret, Cluster: &cluster.EmbeddedCluster{Listen: h.routes(), Mesh: h.mesh()}}
+		scheme := "nats://"
+		if w.o.machines {
+			scheme = "tls://"
+			s.Embedded.TLS = cluster.EmbeddedTLS{CA: w.dir + "/ca.pem", Cert: w.dir + "/cert.pem", Key: w.dir + "/key.pem"}
+		}
 		for _, o := range w.hosts {
 			if o.name != h.name {
 				s.Embedded.Cluster.Peers = append(s.Embedded.Cluster.Peers, cluster.EmbeddedPeer{Name: o.name, Routes: o.routes(), Mesh: o.mesh()})
-				s.Peers = append(s.Peers, "nats://"+o.client())
+				s.Peers = append(s.Peers, scheme+o.client())
 			}
 		}
 	}

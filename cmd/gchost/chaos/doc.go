@@ -8,6 +8,10 @@
 // time, and epochs never go down. Each fault is verified by a probe, because a
 // fault that did not happen proves nothing.
 //
+// A service that writes a database has a ledger of another kind: the rows that a
+// barrier has made safe. After each fault they must all be there, in copies that
+// are the same and whole.
+//
 // There is no fault "wrong wall clock" here: the wall clock of one process
 // cannot be set apart from the machine's. Package host/sim makes it jump.
 //

@@ -25,6 +25,8 @@ type librarySpec struct {
 	Acts                    bool          // each app has a service inside of the process
 	SlowHooks               time.Duration // how long OnActive and OnPassive take
 	SlowStop                time.Duration // how long the service goes on when it is stopped
+	Rows                    bool          // each app has a service that writes a database, a process of its own
+	Database, Ledger        string        // of such a service
 }
 
 // runLibrary is a program that uses the library, with its own guard.
@@ -51,6 +53,10 @@ func runLibrary() error {
 		return err
 	}
 	for _, name := range s.Apps {
+		if s.Rows {
+			p.Register(rowsApp(ctx, name, self, s))
+			continue
+		}
 		app, err := libraryApp(p, name, s)
 		if err != nil {
 			return err

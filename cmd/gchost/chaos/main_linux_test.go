@@ -18,6 +18,7 @@ const (
 	roleHook    = "chaos-hook"
 	roleLibrary = "chaos-library"
 	roleNATS    = "chaos-nats"
+	roleRows    = "chaos-rows"
 )
 
 // gchost is the binary under test, built once.
@@ -28,7 +29,7 @@ var missing string
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
-		role, is := map[string]func() error{roleActor: runActor, roleHook: runHook, roleLibrary: runLibrary, roleNATS: runNATS}[os.Args[1]]
+		role, is := map[string]func() error{roleActor: runActor, roleHook: runHook, roleLibrary: runLibrary, roleNATS: runNATS, roleRows: runRows}[os.Args[1]]
 		switch {
 		case is:
 			if err := role(); err != nil {
