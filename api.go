@@ -110,7 +110,8 @@ func (a *API) prepare(method string, payload []byte, opts []CallOption) (*host.N
 		return nil, call, errors.Join(errs...)
 	}
 	n, err := a.p.running()
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err != nil || len(errs) > 0 {
+		err = errors.Join(append(errs, err)...)
 		return nil, call, fmt.Errorf("call %.140s of app %.70s: %w", method, a.app, err)
 	}
 	return n, call, nil

@@ -27,8 +27,9 @@ type directory struct {
 
 	mu      sync.Mutex
 	foreign map[string]foreignLead
-	view    *core.View // that peers are of
+	view    *core.View // that peers and lives are of
 	peers   map[string][]rpc.Peer
+	lives   map[string]uint64 // incarnations of members
 }
 
 type foreignLead struct {
@@ -101,12 +102,9 @@ func (d *directory) Wait(ctx context.Context, app string, than rpc.Lead, pause t
 
 // Peers implements rpc.Directory.
 func (d *directory) Peers(app string) []rpc.Peer {
-	v := d.n.View()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.view != v {
-		d.view, d.peers = v, map[string][]rpc.Peer{}
-	}
+	v := d.refresh()
 	peers, known := d.peers[app]
 	if !known {
 		for _, m := range v.Members {
@@ -119,7 +117,23 @@ func (d *directory) Peers(app string) []rpc.Peer {
 	return peers
 }
 
-// Lives implements rpc.Directory.
-func (d *directory) Lives(node string) bool {
-	return slices.ContainsFunc(d.n.View().Members, func(m core.MemberView) bool { return m.NodeID == node })
+// Incarnation implements rpc.Directory. Whoever has no session, or is not in the
+// table of members itself, does not know who has left.
+func (d *directory) Incarnation(node string) (inc uint64, known bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v := d.refresh()
+	return d.lives[node], v.Inc != 0 && d.lives[v.Node] != 0
+}
+
+// refresh brings what is remembered of the view up to date. d.mu is held.
+func (d *directory) refresh() *core.View {
+	v := d.n.View()
+	if d.view != v {
+		d.view, d.peers, d.lives = v, map[string][]rpc.Peer{}, make(map[string]uint64, len(v.Members))
+		for _, m := range v.Members {
+			d.lives[m.NodeID] = m.Inc
+		}
+	}
+	return v
 }

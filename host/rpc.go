@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/ozanturksever/go-cluster/host/bus"
 	"github.com/ozanturksever/go-cluster/host/rpc"
@@ -38,14 +39,21 @@ func (n *Node) makeServers() {
 
 // serveCalls answers calls to the singletons from now on; a spread app answers
 // while it is active. stop ends all calls, to this node and from it.
-func (n *Node) serveCalls(context.Context) (stop func(), err error) {
+func (n *Node) serveCalls(life context.Context) (stop func(), err error) {
+	life, end := context.WithCancel(life)
+	var watching sync.WaitGroup
+	watching.Go(func() { n.reviewCalls(life) })
 	stop = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ShutdownTimeout/3)
 		defer cancel()
+		var all sync.WaitGroup
 		for _, s := range n.callees {
-			s.Close(ctx)
+			all.Go(func() { s.Close(ctx) })
 		}
+		all.Wait()
 		n.client.Close()
+		end()
+		watching.Wait()
 	}
 	for _, a := range n.cfg.Apps {
 		if s := n.callees[a.Name]; s != nil && a.Singleton {
@@ -55,6 +63,20 @@ func (n *Node) serveCalls(context.Context) (stop func(), err error) {
 		}
 	}
 	return stop, nil
+}
+
+// reviewCalls ends the calls to nodes that are no members any more.
+func (n *Node) reviewCalls(ctx context.Context) {
+	changed, cancel := n.Changes()
+	defer cancel()
+	for {
+		select {
+		case <-changed:
+			n.client.Review()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // becomeActive calls the hooks of an app that becomes active, and lets calls in
@@ -142,15 +164,26 @@ func (b callBus) open(to rpc.Address) (*bus.Conn, string, error) {
 	return c, subject, err
 }
 
-// Request implements rpc.Bus.
-func (b callBus) Request(ctx context.Context, to rpc.Address, h rpc.Header, data []byte) (rpc.Header, []byte, error) {
+// caller hands on what comes over the connection.
+type caller struct{ rpc.Asker }
+
+// Answered implements bus.Asker.
+func (c caller) Answered(m bus.Message, err error) {
+	c.Asker.Answered(rpc.Header(m.Header), m.Data, closing(err))
+}
+
+// Ask implements rpc.Bus.
+func (b callBus) Ask(to rpc.Address, h rpc.Header, note string, data []byte, a rpc.Asker) (ticket uint64, err error) {
 	c, subject, err := b.open(to)
 	if err != nil {
-		return nil, nil, err
+		return 0, err
 	}
-	m, err := c.RequestMsg(ctx, bus.Message{Subject: subject, Header: h, Data: data})
-	return rpc.Header(m.Header), m.Data, closing(err)
+	ticket, err = c.Ask(bus.Message{Subject: subject, Header: h, Note: note, Data: data}, rpc.HeadTaken, caller{a})
+	return ticket, closing(err)
 }
+
+// Forget implements rpc.Bus.
+func (b callBus) Forget(ticket uint64) bool { return b.n.Bus().Forget(ticket) }
 
 // Send implements rpc.Bus.
 func (b callBus) Send(ctx context.Context, to rpc.Address, h rpc.Header) error {
@@ -173,7 +206,7 @@ func closing(err error) error {
 const callQueue = "rpc"
 
 // Listen implements rpc.Bus.
-func (b callBus) Listen(at rpc.Address, fn func(rpc.Message)) (stop func(), err error) {
+func (b callBus) Listen(at rpc.Address, fn func(rpc.Message)) (stop func(context.Context) error, err error) {
 	c, subject, err := b.open(at)
 	if err != nil {
 		return nil, err
@@ -182,13 +215,17 @@ func (b callBus) Listen(at rpc.Address, fn func(rpc.Message)) (stop func(), err 
 	if at.Node == "" {
 		queue = callQueue
 	}
-	return c.Subscribe(subject, queue, func(m bus.Message) {
-		in := rpc.Message{Header: rpc.Header(m.Header), Data: m.Data}
+	l, err := c.Listen(subject, queue, func(m bus.Message) {
+		in := rpc.Message{Header: rpc.Header(m.Header), Note: m.Note, Data: m.Data}
 		if m.Asks() {
 			in.Respond = func(h rpc.Header, data []byte) error { return m.RespondMsg(bus.Header(h), data) }
 		}
 		fn(in)
 	})
+	if err != nil {
+		return nil, err
+	}
+	return l.Drain, nil
 }
 
 // MaxPayload implements rpc.Bus.

@@ -19,11 +19,17 @@ var (
 	errNotConnected = errors.New("not connected to NATS")
 )
 
-// call is a request that waits for its answer.
-type call struct {
-	subject string
-	fail    context.CancelCauseFunc
+// answered is how a request has ended.
+type answered struct {
+	m   Message
+	err error
 }
+
+// asking waits for the answer to one request.
+type asking chan answered
+
+// Answered implements Asker.
+func (a asking) Answered(m Message, err error) { a <- answered{m, err} }
 
 // send makes one request. It fails at once when the connection is lost or the
 // server denies the subject, which nats.go would let run into its timeout. It
@@ -37,39 +43,21 @@ func (c *Conn) send(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
 		defer cancel()
 	}
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	call := &call{msg.Subject, fail}
-	if err := c.begin(call); err != nil {
-		return nil, asRefused(err)
+	in := make(asking, 1)
+	ticket, err := c.ask(msg, "", "", in)
+	if err != nil {
+		return nil, err
 	}
-	answer, err := c.nc.RequestMsgWithContext(ctx, msg)
-	c.mu.Lock()
-	delete(c.calls, call)
-	c.mu.Unlock()
-	if err == nil {
-		return answer, nil
+	select {
+	case a := <-in:
+		return a.m.msg, a.err
+	case <-ctx.Done():
+		if c.Forget(ticket) {
+			return nil, asUnknown(context.Cause(ctx))
+		}
+		a := <-in // it came in the same moment
+		return a.m.msg, a.err
 	}
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		err = context.Cause(ctx)
-	}
-	return nil, outcome(err)
-}
-
-// begin enters a call into the book, unless it cannot be answered anyway.
-func (c *Conn) begin(call *call) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.life.Err() != nil:
-		return ErrClosed
-	case !c.connected:
-		return errNotConnected
-	case c.noInbox != nil:
-		return c.noInbox
-	}
-	c.calls[call] = struct{}{}
-	return nil
 }
 
 // outcome says what an error of nats.go means for the fate of a request.

@@ -30,10 +30,16 @@ type Conn struct {
 
 	mu        sync.Mutex
 	connected bool
-	noInbox   error // why answers cannot reach us; nil when they can
-	calls     map[*call]struct{}
+	noInbox   error               // why answers cannot reach us; nil when they can
+	calls     map[uint64]question // that wait for an answer, by ticket
+	tickets   uint64
 	subs      map[*subscription]struct{}
+	listeners map[*Listener]struct{}
 	denied    map[string]bool // subjects whose denial was logged
+
+	inboxOnce sync.Once
+	inboxErr  error
+	inbox     string // what the subject of every answer begins with
 
 	states fanout
 }
@@ -44,8 +50,9 @@ func newConn(cfg Config) *Conn {
 		net:       &network{timeout: attemptTimeout(cfg)},
 		closed:    make(chan struct{}),
 		connected: true, // nobody has it before it is connected, and a loss may be told before Dial returns
-		calls:     map[*call]struct{}{},
+		calls:     map[uint64]question{},
 		subs:      map[*subscription]struct{}{},
+		listeners: map[*Listener]struct{}{},
 		denied:    map[string]bool{},
 	}
 	c.net.ctx, c.net.end = context.WithCancel(context.Background())
@@ -76,7 +83,7 @@ func (c *Conn) options() []nats.Option {
 		opts = append(opts, nats.CustomInboxPrefix(c.cfg.InboxPrefix))
 	}
 	if c.cfg.InProcess != nil {
-		return append(opts, nats.InProcessServer(c.cfg.InProcess))
+		return append(opts, nats.InProcessServer(inProcess{c.cfg.InProcess, c.net.ctx}))
 	}
 	return append(opts, nats.SkipHostLookup(), nats.SetCustomDialer(c.net))
 }
@@ -110,9 +117,7 @@ func (c *Conn) down(err error) {
 	c.mu.Lock()
 	c.connected, c.noInbox = false, nil
 	clear(c.denied)
-	for call := range c.calls {
-		call.fail(errLost)
-	}
+	c.failCalls("", errLost)
 	c.mu.Unlock()
 	if c.life.Err() == nil {
 		c.log.Warn("NATS connection lost", "error", err)
@@ -147,16 +152,10 @@ func (c *Conn) permission(err error) {
 	c.mu.Lock()
 	switch {
 	case publish:
-		for call := range c.calls {
-			if call.subject == subject {
-				call.fail(&denied{subject: subject, publish: true})
-			}
-		}
+		c.failCalls(subject, &denied{subject: subject, publish: true})
 	case strings.HasPrefix(subject, c.inboxes()):
 		c.noInbox = &denied{subject: subject}
-		for call := range c.calls {
-			call.fail(c.noInbox)
-		}
+		c.failCalls("", c.noInbox)
 	}
 	known := c.denied[subject]
 	if !known && len(c.denied) < 100 {
@@ -213,9 +212,16 @@ func (c *Conn) Close(ctx context.Context) error {
 	c.nc.Close()
 	c.net.end()
 	c.mu.Lock()
-	subs := c.subs
-	c.subs = map[*subscription]struct{}{}
+	subs, listeners := c.subs, c.listeners
+	c.subs, c.listeners = map[*subscription]struct{}{}, map[*Listener]struct{}{}
+	c.failCalls("", ErrClosed)
 	c.mu.Unlock()
+	for l := range listeners {
+		l.over.Store(true)
+		if err := l.end(ctx); err != nil {
+			return fmt.Errorf("close NATS connection: a callback of %q still runs: %w", l.subject, err)
+		}
+	}
 	for s := range subs {
 		if err := s.stop(ctx); err != nil {
 			return fmt.Errorf("close NATS connection: a callback of %q still runs: %w", s.subject, err)

@@ -186,16 +186,5 @@ func (n *network) Dial(proto, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &socket{sock, context.AfterFunc(n.ctx, func() { sock.Close() })}, nil
-}
-
-// socket is a pointer type: nats.go compares connections.
-type socket struct {
-	net.Conn
-	stop func() bool
-}
-
-func (s *socket) Close() error {
-	s.stop()
-	return s.Conn.Close()
+	return newSocket(n.ctx, sock), nil
 }

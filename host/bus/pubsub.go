@@ -81,6 +81,7 @@ type Message struct {
 	Subject string
 	Header  Header // nil: none
 	Data    []byte
+	Note    string    // of a question, see [Conn.Ask]; "" if there is none
 	msg     *nats.Msg // as received
 }
 

@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"context"
 	"time"
 
 	"github.com/ozanturksever/go-cluster/pluginapi"
@@ -9,16 +8,21 @@ import (
 
 // run is a call whose handler runs.
 type run struct {
+	s     *Server
+	h     Handler
 	q     Question
 	req   []byte
 	key   string // "" if the call has no id
 	lease pluginapi.Lease
-	ctx   *callContext
-	stop  context.CancelFunc
+	ctx   callContext
 	began time.Time
-	why   pluginapi.Error              // the context was ended before its deadline; guarded by the server
-	tell  []func(Header, []byte) error // who waits for the answer; guarded by the server
+	why   pluginapi.Error               // the context was ended before its deadline; guarded by the server
+	tell  []func(Header, []byte) error  // who waits for the answer; guarded by the server
+	first [1]func(Header, []byte) error // of them, at first
 }
+
+// do implements job.
+func (r *run) do() { r.s.serve(r) }
 
 // onceKey is what a call that may be repeated is remembered by.
 func (r *run) onceKey() string { return r.key + "/" + r.q.Method }
@@ -32,32 +36,38 @@ func (s *Server) admit(m Message, q Question) {
 	}
 	now := time.Now()
 	s.mu.Lock()
-	r, f, done := s.decide(now, m, q)
-	if r == nil {
-		s.mu.Unlock()
-		switch {
-		case f != nil:
-			s.refuse(m, q, *f)
-		case done != nil:
-			s.respond(m.Respond, done.head, done.body)
-		}
-		return
+	r, f, done := s.decide(now, m, q, h)
+	if r != nil {
+		s.begin(now, r)
 	}
-	s.begin(now, r)
 	crew := s.crew
 	s.mu.Unlock()
-	crew.do(func() { s.serve(r, h) })
+	switch {
+	case f != nil:
+		s.refuse(m, q, *f)
+		return
+	case done != nil:
+		s.respond(m.Respond, done.head, done.body)
+		return
+	case q.Where:
+		s.respond(m.Respond, Header{HeadTaken: {s.cfg.Node}}, nil)
+	}
+	if r == nil { // it has joined
+		return
+	}
+	crew.do(r)
 }
 
 // decide returns the call if it is to be begun, the fault if it is refused, or
 // the answer if it is known already; nothing, if the call has joined one that
 // runs. s.mu is held.
-func (s *Server) decide(now time.Time, m Message, q Question) (r *run, f *fault, done *memory) {
+func (s *Server) decide(now time.Time, m Message, q Question, h Handler) (r *run, f *fault, done *memory) {
 	no := func(f fault) (*run, *fault, *memory) { return nil, &f, nil }
 	if !s.open {
 		return no(refuse(pluginapi.ErrShuttingDown, "app %s ends on node %s", s.cfg.App, s.cfg.Node))
 	}
-	r = &run{q: q, req: m.Data, began: now, tell: []func(Header, []byte) error{m.Respond}}
+	r = &run{s: s, h: h, q: q, req: m.Data, began: now}
+	r.tell = append(r.first[:0], m.Respond)
 	if q.ID != "" {
 		r.key = callKey(q.Node, q.ID)
 	}
@@ -108,11 +118,12 @@ func (s *Server) begin(now time.Time, r *run) {
 	if r.q.Wait == 0 {
 		r.q.Wait = DefaultWait
 	}
-	r.ctx = &callContext{call: HandlerContext{
+	r.ctx.due = now.Add(r.q.Wait)
+	r.ctx.call = HandlerContext{
 		Method: r.q.Method, NodeID: s.cfg.Node, AppName: s.cfg.App, PlatformName: s.cfg.Platform,
 		RequestID: r.q.ID, CallerNode: r.q.Node, CallerApp: r.q.App, StartTime: now, Metadata: r.q.Meta,
-	}}
-	r.ctx.Context, r.stop = context.WithDeadline(context.Background(), now.Add(r.q.Wait))
+	}
+	s.clock.heed(r.ctx.due)
 	s.running[r] = struct{}{}
 	s.slots++
 	if r.key != "" {

@@ -57,11 +57,11 @@ func (e *BroadcastError) Unwrap() (out []error) {
 // As of Do when nobody was asked. What a node did not do is in its Reply.
 func (c *Client) Broadcast(ctx context.Context, call Call) ([]Reply, error) {
 	call.Target = TargetAny
-	ctx, done, err := c.prepare(ctx, &call)
+	out, err := c.prepare(ctx, &call)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer out.done()
 	peers := c.cfg.Directory.Peers(call.App)
 	if len(peers) == 0 {
 		return nil, fmt.Errorf("broadcast %s of app %s: %w: no living node has it", call.Method, call.App, errors.Join(pluginapi.ErrAppNotFound, pluginapi.ErrUnreachable))
@@ -73,7 +73,7 @@ func (c *Client) Broadcast(ctx context.Context, call Call) ([]Reply, error) {
 		all.Go(func() {
 			one := call
 			one.Target = p.Node
-			data, err := c.try(ctx, &one)
+			data, err := c.try(out, &one)
 			replies[i] = Reply{Node: p.Node, App: call.App, Method: call.Method, Data: data, Err: err}
 		})
 	}

@@ -17,22 +17,38 @@ type Address struct{ App, Node string }
 // Message is a message as it came in.
 type Message struct {
 	Header  Header
+	Note    string // see Bus.Ask; "" if there is none
 	Data    []byte
 	Respond func(Header, []byte) error // nil: no answer is wanted
 }
 
+// Asker waits for the answer to one question.
+type Asker interface {
+	// Answered is told the answer, or the error that takes its place. It holds
+	// ErrUnknownOutcome when the message may have arrived, ErrUnreachable when
+	// nobody listens at the address, and else says why it was not sent. It must not
+	// block.
+	Answered(h Header, data []byte, err error)
+}
+
 // Bus carries messages.
 type Bus interface {
-	// Request sends a message and returns the first answer. Its error holds
-	// ErrUnknownOutcome when the message may have arrived, ErrUnreachable when
-	// nobody listens at the address, and else says why it was not sent.
-	Request(ctx context.Context, to Address, h Header, data []byte) (Header, []byte, error)
+	// Ask sends a message and returns; a is told its answer, once. Before that it
+	// is told any number of early words, which have the header HeadTaken. note is a
+	// short text, one token of a subject, that travels beside the headers at less
+	// cost. The ticket is for Forget. An error is one that a would be told otherwise.
+	Ask(to Address, h Header, note string, data []byte, a Asker) (ticket uint64, err error)
+	// Forget ends the wait for the answer and reports whether it was still waited
+	// for: after false the asker is told, or was told already; after true it is told
+	// nothing more.
+	Forget(ticket uint64) bool
 	// Send sends a message that asks for no answer.
 	Send(ctx context.Context, to Address, h Header) error
-	// Listen calls fn for each message to the address, one at a time. stop ends
-	// it and waits for the fn that runs. Of those who listen at an address
-	// without a node, one gets each message.
-	Listen(at Address, fn func(Message)) (stop func(), err error)
+	// Listen calls fn for each message to the address, one at a time. Of those who
+	// listen at an address without a node, one gets each message. stop ends it:
+	// what was delivered until then is still given to fn, and fn has returned when
+	// stop does, unless ctx ends before.
+	Listen(at Address, fn func(Message)) (stop func(ctx context.Context) error, err error)
 	// MaxPayload is the most that a message may hold, headers included, in bytes.
 	MaxPayload() int
 }
@@ -70,8 +86,9 @@ type Directory interface {
 	Wait(ctx context.Context, app string, than Lead, pause time.Duration)
 	// Peers returns the living nodes that have the app, sorted by name.
 	Peers(app string) []Peer
-	// Lives reports whether the node is a member.
-	Lives(node string) bool
+	// Incarnation returns that of a member, 0 for a node that is none. known is
+	// false while this node cannot say who is a member.
+	Incarnation(node string) (inc uint64, known bool)
 }
 
 // Observer is told what happens, for metrics. Each function may be nil; none may

@@ -49,6 +49,7 @@ type Call struct {
 	id   string
 	once bool
 	meta map[string]string
+	out  *outing
 }
 
 // check reports what is wrong with a call, before anything is sent.

@@ -24,13 +24,15 @@ type ClientConfig struct {
 // Client makes calls. What it knows of nodes, the calls on their way to them and
 // their circuits, is shared by all who call through it.
 type Client struct {
-	cfg   ClientConfig
-	name  string // in the ids of calls: no other client has it
-	calls sync.WaitGroup
+	cfg     ClientConfig
+	name    string // in the ids of calls: no other client has it
+	calls   sync.WaitGroup
+	spare   sync.Pool     // of *waiting, that were used before
+	closing chan struct{} // closed by Close
 
 	mu     sync.Mutex
 	closed bool
-	ends   map[uint64]context.CancelFunc // of the calls on their way
+	ends   map[*outing]context.CancelFunc // of contexts that somebody waits for
 	serial uint64
 	loads  map[Address]*load
 	turn   uint64
@@ -42,13 +44,16 @@ const maxLoads = 1024
 
 // NewClient returns a client that has started nothing.
 func NewClient(cfg ClientConfig) *Client {
-	return &Client{cfg: cfg, name: rand.Text(), ends: map[uint64]context.CancelFunc{}, loads: map[Address]*load{}}
+	return &Client{cfg: cfg, name: rand.Text(), ends: map[*outing]context.CancelFunc{}, closing: make(chan struct{}), loads: map[Address]*load{}}
 }
 
 // Close ends the calls that are on their way and refuses further ones, with
 // ErrShuttingDown.
 func (c *Client) Close() {
 	c.mu.Lock()
+	if !c.closed {
+		close(c.closing)
+	}
 	c.closed = true
 	for _, end := range c.ends {
 		end()
@@ -64,34 +69,25 @@ func (c *Client) isClosed() bool {
 }
 
 // begin enters a call into the book, so that Close ends it and waits for it. The
-// call's number is unique; done must be called.
-func (c *Client) begin(ctx context.Context, timeout time.Duration) (_ context.Context, number uint64, done func(), err error) {
-	var end context.CancelFunc
-	if _, bounded := ctx.Deadline(); timeout == 0 && !bounded {
+// call's number is unique; done of the outing must be called.
+func (c *Client) begin(ctx context.Context, timeout time.Duration) (_ *outing, number uint64, err error) {
+	until, bounded := ctx.Deadline()
+	if timeout == 0 && !bounded {
 		timeout = DefaultWait
 	}
 	if timeout > 0 {
-		ctx, end = context.WithTimeout(ctx, timeout)
-	} else {
-		ctx, end = context.WithCancel(ctx)
+		if own := time.Now().Add(timeout); !bounded || own.Before(until) {
+			until = own
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		end()
-		return nil, 0, nil, pluginapi.ErrShuttingDown
+		return nil, 0, pluginapi.ErrShuttingDown
 	}
 	c.serial++
-	n := c.serial
-	c.ends[n] = end
 	c.calls.Add(1)
-	return ctx, n, func() {
-		end()
-		c.mu.Lock()
-		delete(c.ends, n)
-		c.mu.Unlock()
-		c.calls.Done()
-	}, nil
+	return &outing{Context: ctx, c: c, until: until}, c.serial, nil
 }
 
 // Do makes a call.
@@ -104,13 +100,13 @@ func (c *Client) begin(ctx context.Context, timeout time.Duration) (_ context.Co
 // ErrUnreachable, ErrNoLeader, ErrNotLeader, ErrCircuitOpen, ErrTooLarge,
 // ErrInvalid, ErrShuttingDown, or the context's error.
 func (c *Client) Do(ctx context.Context, call Call) ([]byte, error) {
-	ctx, done, err := c.prepare(ctx, &call)
+	out, err := c.prepare(ctx, &call)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer out.done()
 	begun := time.Now()
-	data, err := c.try(ctx, &call)
+	data, err := c.try(out, &call)
 	c.tell(&call, begun, err)
 	return data, err
 }
@@ -123,9 +119,9 @@ func (c *Client) tell(call *Call, begun time.Time, err error) {
 }
 
 // prepare checks a call and fills in what its context says.
-func (c *Client) prepare(ctx context.Context, call *Call) (_ context.Context, done func(), err error) {
+func (c *Client) prepare(ctx context.Context, call *Call) (out *outing, err error) {
 	if ctx == nil {
-		return nil, nil, fmt.Errorf("call %s: %w: the context is nil", call.Method, pluginapi.ErrInvalid)
+		return nil, fmt.Errorf("call %s: %w: the context is nil", call.Method, pluginapi.ErrInvalid)
 	}
 	var given bool
 	call.id, given = idFrom(ctx)
@@ -139,15 +135,16 @@ func (c *Client) prepare(ctx context.Context, call *Call) (_ context.Context, do
 	}
 	var number uint64
 	if err == nil {
-		ctx, number, done, err = c.begin(ctx, call.Timeout)
+		out, number, err = c.begin(ctx, call.Timeout)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("call %.140s of app %.70s: %w", call.Method, call.App, err)
+		return nil, fmt.Errorf("call %.140s of app %.70s: %w", call.Method, call.App, err)
 	}
 	if !given {
 		call.id = c.name + "-" + strconv.FormatUint(number, 36)
 	}
-	return ctx, done, nil
+	call.out = out
+	return out, nil
 }
 
 // ended returns the error of a context that is over, by the name that users
@@ -162,33 +159,6 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// send makes one attempt at one node.
-func (c *Client) send(ctx context.Context, call *Call, to Address, q Question) ([]byte, error) {
-	probe, err := c.track(to, call.Circuit)
-	if err != nil {
-		return nil, err
-	}
-	if left, ok := ctx.Deadline(); ok {
-		q.Wait = budget(time.Until(left))
-	}
-	h, data, err := c.cfg.Bus.Request(ctx, to, q.header(), call.Payload)
-	c.untrack(to, probe, call.Circuit, wayOf(err))
-	if err == nil {
-		return readAnswer(to, call.Method, h, data)
-	}
-	unknown := errors.Is(err, pluginapi.ErrUnknownOutcome)
-	if unknown && errors.Is(ctx.Err(), context.Canceled) {
-		c.giveUp(ctx, to, q.ID)
-	}
-	if errors.Is(err, context.Canceled) && c.isClosed() {
-		err = fmt.Errorf("%w: %w", pluginapi.ErrShuttingDown, err)
-	}
-	if !unknown && !errors.Is(err, pluginapi.ErrUnreachable) && ended(ctx) == nil {
-		err = fmt.Errorf("%w: %w", pluginapi.ErrUnreachable, err) // this node is cut off
-	}
-	return nil, fmt.Errorf("call %s of app %s%s: %w", call.Method, to.App, at(to.Node), err)
-}
-
 func at(node string) string {
 	if node == "" {
 		return ""
@@ -197,7 +167,7 @@ func at(node string) string {
 }
 
 // giveUp tells the called node that nobody waits any more. Which one took a call
-// to any is not known; the deadline ends that.
+// to any may not be known yet; the deadline ends that.
 func (c *Client) giveUp(ctx context.Context, to Address, id string) {
 	if to.Node == "" {
 		return
@@ -217,40 +187,48 @@ func wayOf(err error) transport {
 	return unproven
 }
 
-// track counts a call on its way, unless the circuit is open.
-func (c *Client) track(to Address, circuit bool) (probe bool, err error) {
+// track enters an attempt into the book, unless the circuit is open.
+func (c *Client) track(to Address, circuit bool) (*waiting, error) {
+	w := c.newWaiting(to)
+	if to.Node != "" {
+		inc, known := c.cfg.Directory.Incarnation(to.Node)
+		w.inc, w.absent = inc, known && inc == 0
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.loads[to]
 	if l == nil {
-		l = &load{}
+		l = &load{out: map[*waiting]struct{}{}}
 		c.loads[to] = l
 	}
 	if circuit {
 		if !l.breaker.Ready(time.Now()) {
-			return false, fmt.Errorf("call app %s on %s: %w: the last calls found nobody there: tried again within %v", to.App, to.Node, pluginapi.ErrCircuitOpen, openFor)
+			return nil, fmt.Errorf("call app %s on %s: %w: the last calls found nobody there: tried again within %v", to.App, to.Node, pluginapi.ErrCircuitOpen, openFor)
 		}
 		before := l.breaker.State()
-		probe = l.breaker.Begin()
+		w.probe = l.breaker.Begin()
 		c.changed(to, before, l.breaker.State())
 	}
-	l.out++
-	return probe, nil
+	l.out[w] = struct{}{}
+	return w, nil
 }
 
-func (c *Client) untrack(to Address, probe, circuit bool, r transport) {
+// untrack takes an attempt out of the book. node is who has taken it, "" if
+// nobody knows.
+func (c *Client) untrack(w *waiting, circuit bool, r transport) (node string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l := c.loads[to]
-	l.out--
+	l := c.loads[w.to]
+	delete(l.out, w)
 	if circuit {
 		before := l.breaker.State()
-		l.breaker.End(time.Now(), probe, r)
-		c.changed(to, before, l.breaker.State())
+		l.breaker.End(time.Now(), w.probe, r)
+		c.changed(w.to, before, l.breaker.State())
 	}
-	if l.out == 0 && l.breaker.idle() && len(c.loads) > maxLoads {
-		delete(c.loads, to)
+	if len(l.out) == 0 && l.breaker.idle() && len(c.loads) > maxLoads {
+		delete(c.loads, w.to)
 	}
+	return w.node
 }
 
 func (c *Client) changed(to Address, before, after Circuit) {
@@ -278,7 +256,7 @@ func (c *Client) choose(call *Call, tried []string) (to Address, ok bool) {
 	}
 	to.App = call.App
 	to.Node, ok = pick(peers,
-		func(node string) int { return of(node).out },
+		func(node string) int { return len(of(node).out) },
 		func(node string) bool {
 			return !slices.Contains(tried, node) && (!call.Circuit || of(node).breaker.Ready(now))
 		}, c.turn)

@@ -186,7 +186,7 @@ func TestCircuit(t *testing.T) {
 		if got := strings.Join(w.noted(&w.circuit), ", "); got != "a open, a half-open, a open, a half-open, a closed" {
 			t.Error(got)
 		}
-		if l := w.client.loads[Address{"web", "a"}]; !l.breaker.idle() || l.out != 0 {
+		if l := w.client.loads[Address{"web", "a"}]; !l.breaker.idle() || len(l.out) != 0 {
 			t.Errorf("left over: %+v", l)
 		}
 		want := map[string]int{">web error": 10, ">web timeout": 10, ">web ok": 3, ">web refused": 9}

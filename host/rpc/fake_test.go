@@ -21,11 +21,12 @@ var errCut = fmt.Errorf("%w: the connection was lost", pluginapi.ErrUnknownOutco
 type fate int
 
 const (
-	deliver fate = iota
-	swallow      // it does not arrive
-	mute         // it arrives, the answer does not
-	cut          // it arrives, and the sender is told that the connection is lost
-	offline      // it is not sent
+	deliver  fate = iota
+	swallow       // it does not arrive
+	mute          // it arrives, the answer does not
+	cut           // it arrives, and the sender is told that the connection is lost
+	cutEarly      // as cut, and no early word comes either
+	offline       // it is not sent
 )
 
 // network is a bus in memory.
@@ -35,6 +36,9 @@ type network struct {
 	turn int
 	sent []Address
 	fate func(to Address, n int) fate // of the n-th request, from 1; nil: deliver
+
+	tickets uint64
+	waits   map[uint64]bool
 }
 
 type listener struct {
@@ -42,22 +46,23 @@ type listener struct {
 	fn func(Message)
 }
 
-func newNetwork() *network { return &network{at: map[Address][]*listener{}} }
+func newNetwork() *network { return &network{at: map[Address][]*listener{}, waits: map[uint64]bool{}} }
 
 func (n *network) MaxPayload() int { return 1 << 20 }
 
-func (n *network) Listen(at Address, fn func(Message)) (func(), error) {
+func (n *network) Listen(at Address, fn func(Message)) (func(context.Context) error, error) {
 	l := &listener{fn: fn}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.at[at] = append(n.at[at], l)
-	return func() {
+	return func(context.Context) error {
 		n.mu.Lock()
 		n.at[at] = slices.DeleteFunc(n.at[at], func(o *listener) bool { return o == l })
 		n.mu.Unlock()
 		l.mu.Lock() // waits for the callback that runs
 		defer l.mu.Unlock()
 		l.fn = func(Message) {}
+		return nil
 	}, nil
 }
 
@@ -77,46 +82,46 @@ func (n *network) to(to Address) (*listener, fate) {
 	return n.at[to][n.turn%len(n.at[to])], f
 }
 
-func (n *network) Request(ctx context.Context, to Address, h Header, data []byte) (Header, []byte, error) {
-	if ctx.Err() != nil {
-		return nil, nil, fmt.Errorf("not sent: %w", ctx.Err())
-	}
+func (n *network) Ask(to Address, h Header, note string, data []byte, a Asker) (uint64, error) {
 	l, f := n.to(to)
 	switch {
 	case f == offline:
-		return nil, nil, errors.New("not connected")
+		return 0, errors.New("not connected")
 	case l == nil:
-		return nil, nil, pluginapi.ErrUnreachable
+		return 0, pluginapi.ErrUnreachable
 	}
-	type answer struct {
-		h    Header
-		data []byte
+	n.mu.Lock()
+	n.tickets++
+	ticket := n.tickets
+	n.waits[ticket] = true
+	n.mu.Unlock()
+	tell := func(h Header, data []byte, err error) {
+		if h[HeadTaken] != nil || n.Forget(ticket) {
+			a.Answered(h, data, err)
+		}
 	}
-	answers := make(chan answer, 8)
 	if f != swallow {
 		l.mu.Lock()
-		l.fn(Message{Header: h, Data: data, Respond: func(h Header, data []byte) error {
-			answers <- answer{h, data}
+		l.fn(Message{Header: h, Note: note, Data: data, Respond: func(h Header, data []byte) error {
+			if f == deliver || h[HeadTaken] != nil && f != cutEarly {
+				tell(h, data, nil)
+			}
 			return nil
 		}})
 		l.mu.Unlock()
 	}
-	if f == cut {
-		return nil, nil, errCut
+	if f == cut || f == cutEarly {
+		tell(nil, nil, errCut)
 	}
-	if f != deliver {
-		answers = nil
-	}
-	select {
-	case a := <-answers:
-		return a.h, a.data, nil
-	case <-ctx.Done():
-		err := context.Cause(ctx)
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = pluginapi.ErrTimeout
-		}
-		return nil, nil, fmt.Errorf("%w: %w", pluginapi.ErrUnknownOutcome, err)
-	}
+	return ticket, nil
+}
+
+func (n *network) Forget(ticket uint64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	waits := n.waits[ticket]
+	delete(n.waits, ticket)
+	return waits
 }
 
 func (n *network) Send(_ context.Context, to Address, h Header) error {
@@ -139,6 +144,8 @@ type town struct {
 	mu    sync.Mutex
 	lead  Lead
 	peers []Peer
+	lives map[string]uint64     // incarnations; 1 if there is no entry
+	apps  func(app string) bool // whether anybody is known to have it; nil: yes
 }
 
 func (d *town) Lead(context.Context, string) (Lead, error) {
@@ -155,9 +162,12 @@ func (d *town) elect(l Lead) {
 
 func (d *town) Wait(ctx context.Context, _ string, _ Lead, pause time.Duration) { sleep(ctx, pause) }
 
-func (d *town) Peers(string) []Peer {
+func (d *town) Peers(app string) []Peer {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.apps != nil && !d.apps(app) {
+		return nil
+	}
 	return d.peers
 }
 
@@ -167,10 +177,23 @@ func (d *town) settle(peers ...Peer) {
 	d.peers = peers
 }
 
-func (d *town) Lives(node string) bool {
+func (d *town) Incarnation(node string) (uint64, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.ContainsFunc(d.peers, func(p Peer) bool { return p.Node == node })
+	if slices.ContainsFunc(d.peers, func(p Peer) bool { return p.Node == node }) {
+		return max(d.lives[node], 1), true
+	}
+	return 0, true
+}
+
+// reborn begins another life of a node.
+func (d *town) reborn(node string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lives == nil {
+		d.lives = map[string]uint64{}
+	}
+	d.lives[node] = max(d.lives[node], 1) + 1
 }
 
 // world is a network with servers of app "web" and a client on node "c".

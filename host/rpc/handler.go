@@ -94,29 +94,6 @@ type HandlerContext struct {
 	Metadata     map[string]string // of the caller; nil if there is none
 }
 
-type handlerKey struct{}
-
-// callContext is the context of a handler.
-type callContext struct {
-	context.Context // with the deadline
-	call            HandlerContext
-}
-
-// Value implements context.Context.
-func (c *callContext) Value(key any) any {
-	if key == (handlerKey{}) {
-		return &c.call
-	}
-	return c.Context.Value(key)
-}
-
-// GetHandlerContext returns what a handler's context knows of the call, nil for
-// a context that is not one of a handler.
-func GetHandlerContext(ctx context.Context) *HandlerContext {
-	h, _ := ctx.Value(handlerKey{}).(*HandlerContext)
-	return h
-}
-
 type metaKey struct{}
 
 // WithMetadata returns a context whose calls carry these metadata; see

@@ -304,7 +304,7 @@ func (l limit) Allow(method string) bool { l[method]--; return l[method] >= 0 }
 // Each middleware does what it says.
 func TestMiddlewareSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx := &callContext{t.Context(), HandlerContext{Method: "m", CallerApp: "shop"}}
+		ctx := &callContext{call: HandlerContext{Method: "m", CallerApp: "shop"}, due: time.Now().Add(time.Hour)}
 		boom := func(context.Context, []byte) ([]byte, error) { panic("ouch") }
 		slow := func(ctx context.Context, _ []byte) ([]byte, error) { time.Sleep(time.Second); return nil, ctx.Err() }
 		var told []string

@@ -2,7 +2,7 @@ package rpc
 
 // load is what a client knows of the calls on their way to one instance.
 type load struct {
-	out     int // calls that wait for an answer
+	out     map[*waiting]struct{}
 	breaker Breaker
 }
 

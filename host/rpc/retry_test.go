@@ -160,14 +160,14 @@ func TestDoubtStays(t *testing.T) {
 	})
 }
 
-// A call to any that came through the queue group is not repeated in doubt: it
-// could come to another.
+// A call to any that came through the queue group is not repeated in doubt when
+// nobody has said who took it: it could come to another.
 func TestQueueIsNotRepeated(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		var runs atomic.Int32
 		w.serve("a", counter(&runs))
 		w.town.settle()
-		w.fate = func(Address, int) fate { return cut }
+		w.fate = func(Address, int) fate { return cutEarly }
 		_, err := w.client.Do(t.Context(), Call{App: "web", Target: TargetAny, Method: "do", Retry: DefaultRetry()})
 		want(t, err, []error{pluginapi.ErrUnknownOutcome})
 		if len(w.requests()) != 1 {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/ozanturksever/go-cluster/pluginapi"
@@ -20,34 +19,22 @@ type outcome struct {
 	err  error
 }
 
-// serve runs the handler of a call and answers. The caller is told when its
-// time is over, also when the handler does not come back then.
-func (s *Server) serve(r *run, h Handler) {
-	var telling sync.WaitGroup
-	telling.Add(1)
-	late := context.AfterFunc(r.ctx.Context, func() {
-		defer telling.Done()
-		if r.expired() {
-			s.tell(r, fault{string(pluginapi.ErrTimeout), stateRunning, fmt.Sprintf("%v after %v: the handler has not come back", pluginapi.ErrTimeout, r.q.Wait)})
-		}
-	})
+// serve runs the handler of a call and answers. The clock tells the caller when
+// its time is over, also when the handler does not come back then.
+func (s *Server) serve(r *run) {
 	out := outcome{err: errGone}
 	defer func() {
 		if p := recover(); p != nil {
 			s.cfg.Logger.Error("a handler panicked", "app", s.cfg.App, "method", r.q.Method, "panic", p, "stack", string(debug.Stack()))
 			out.err = fmt.Errorf("the handler panicked: %v", p)
 		}
-		if late() {
-			telling.Done()
-		}
-		telling.Wait()
 		s.finish(r, out)
 	}()
-	var ctx context.Context = r.ctx
+	var ctx context.Context = &r.ctx
 	if r.lease.Valid != nil {
 		ctx = pluginapi.WithLease(ctx, r.lease)
 	}
-	out.data, out.err = h(ctx, r.req)
+	out.data, out.err = r.h(ctx, r.req)
 }
 
 // expired reports whether the deadline of the call has passed.
@@ -60,7 +47,7 @@ func (s *Server) stopRun(r *run, why pluginapi.Error) {
 		r.why = why
 	}
 	s.mu.Unlock()
-	r.stop()
+	r.ctx.end(context.Canceled)
 }
 
 // finish answers all who wait and takes the call out of the book.
@@ -90,7 +77,7 @@ func (s *Server) finish(r *run, out outcome) {
 		s.respond(to, head, body)
 	}
 	s.cfg.Observer.handled(s.cfg.App, r.q.Method, status, time.Since(r.began))
-	r.stop()
+	r.ctx.end(context.Canceled)
 	s.mu.Lock()
 	delete(s.running, r) // after the answer: who waits for the end of all calls waits for their answers
 	if s.ended != nil {

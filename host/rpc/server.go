@@ -41,7 +41,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	open    bool
-	stops   []func()
+	stops   []func(context.Context) error
 	leading pluginapi.Epoch   // the epoch in which calls to the leader are answered; 0: in none
 	running map[*run]struct{} // handlers that run, and answers on their way
 	slots   int               // taken, of the pool
@@ -49,6 +49,7 @@ type Server struct {
 	window  *Window
 	ended   chan struct{} // closed when a call ends; nil: nobody waits
 	crew    *crew         // while it is open
+	clock   *clock        // while it is open
 }
 
 // NewServer returns a server that has started nothing.
@@ -68,6 +69,7 @@ func (s *Server) Open() error {
 		return nil
 	}
 	s.open, s.crew = true, newCrew()
+	s.startClock()
 	if s.window == nil { // what was remembered before a Close is true after it
 		s.window = NewWindow(time.Now())
 	}
@@ -85,25 +87,38 @@ func (s *Server) Open() error {
 	return nil
 }
 
-// Close takes no further calls and waits for those that run: a second, then it
-// ends their contexts, then for as long as ctx allows. The callers of those
-// that still run then are told so.
+// Close takes no further calls: what was delivered already is refused, with
+// ErrShuttingDown, so that nobody waits for an answer that does not come. It
+// waits for the calls that run: a second, then it ends their contexts, then for
+// as long as ctx allows. The callers of those that still run then are told so.
 func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
-	open, stops, crew := s.open, s.stops, s.crew
+	open, stops, crew, clock := s.open, s.stops, s.crew, s.clock
 	s.open, s.stops, s.leading = false, nil, 0
 	s.mu.Unlock()
 	if !open {
 		return
 	}
-	for _, stop := range stops {
-		stop()
-	}
+	s.deafen(ctx, stops)
 	left := s.drain(ctx, graceStop, pluginapi.ErrShuttingDown, func(*run) bool { return true })
 	for _, r := range left {
 		s.tell(r, fault{string(pluginapi.ErrShuttingDown), stateRunning, fmt.Sprintf("%v: the handler still runs", pluginapi.ErrShuttingDown)})
 	}
+	clock.stop()
 	crew.close(len(left) == 0)
+}
+
+// deafen stops listening, at all addresses at the same time.
+func (s *Server) deafen(ctx context.Context, stops []func(context.Context) error) {
+	var all sync.WaitGroup
+	for _, stop := range stops {
+		all.Go(func() {
+			if err := stop(ctx); err != nil {
+				s.cfg.Logger.Debug("stop listening for calls", "app", s.cfg.App, "err", err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // Lead begins to answer calls to the leader of this epoch.
@@ -175,7 +190,13 @@ func (s *Server) runs(of func(*run) bool) (out []*run, ended <-chan struct{}) {
 
 // take is told each message. It never waits for a handler.
 func (s *Server) take(m Message) {
-	q, err := readQuestion(m.Header)
+	var q Question
+	var err error
+	if m.Note != "" && len(m.Header) == 0 {
+		q, err = readNote(m.Note)
+	} else {
+		q, err = readQuestion(m.Header)
+	}
 	switch {
 	case err != nil:
 		s.refuse(m, q, fault{string(pluginapi.ErrInvalid), stateRefused, err.Error()})

@@ -42,8 +42,8 @@ func (c *Client) try(ctx context.Context, call *Call) ([]byte, error) {
 				return nil, err // the handler's own word
 			}
 		}
-		if errors.Is(err, pluginapi.ErrUnknownOutcome) && at.to.Node == "" {
-			return nil, err // a repetition could come to another node
+		if errors.Is(err, pluginapi.ErrUnknownOutcome) && (at.to.Node == "" || c.absent(at.to.Node)) {
+			return nil, err // a repetition could come to another node, or to none
 		}
 		if n >= call.Retry.Times || !mayRetry(err) || !sleep(ctx, call.Retry.pause(n)) {
 			return nil, err
@@ -112,7 +112,7 @@ func (c *Client) attempt(ctx context.Context, call *Call, at *attempt) ([]byte, 
 	}
 	at.to = Address{call.App, call.Target}
 	data, err := c.sendTo(ctx, call, at)
-	if errors.Is(err, pluginapi.ErrUnreachable) && !c.cfg.Directory.Lives(call.Target) {
+	if errors.Is(err, pluginapi.ErrUnreachable) && c.absent(call.Target) {
 		err = fmt.Errorf("%w: %w", pluginapi.ErrNodeNotFound, err)
 	}
 	return data, err
@@ -127,7 +127,11 @@ func (c *Client) sendTo(ctx context.Context, call *Call, at *attempt) ([]byte, e
 	}
 	q := call.question(c.cfg.Node, 0, age)
 	q.ToLeader, q.Epoch = at.lead, at.epoch
-	return c.send(ctx, call, at.to, q)
+	node, data, err := c.send(ctx, call, at.to, q)
+	if node != "" && errors.Is(err, pluginapi.ErrUnknownOutcome) {
+		at.to.Node = node // which remembers the call
+	}
+	return data, err
 }
 
 // toAny sends the call to one node after the other until one is there.
@@ -147,6 +151,8 @@ func (c *Client) toAny(ctx context.Context, call *Call, at *attempt) ([]byte, er
 		data, err := c.sendTo(ctx, call, at)
 		absent := errors.Is(err, pluginapi.ErrUnreachable) && !errors.Is(err, pluginapi.ErrUnknownOutcome)
 		switch {
+		case refusedAs(err, pluginapi.ErrShuttingDown) && to.Node != "" && ctx.Err() == nil:
+			last = err
 		case absent && to.Node == "":
 			return nil, fmt.Errorf("%w: %w", pluginapi.ErrAppNotFound, err)
 		case absent && ctx.Err() == nil:
@@ -194,8 +200,15 @@ func (c *Client) toLeader(ctx context.Context, call *Call, at *attempt) ([]byte,
 // nobodyLed reports whether the call found nobody who leads, so that nothing
 // was done.
 func nobodyLed(err error) bool {
-	if re, ok := errors.AsType[*RemoteError](err); ok {
-		return re.Refused && errors.Is(err, pluginapi.ErrNotLeader)
+	if _, ok := errors.AsType[*RemoteError](err); ok {
+		return refusedAs(err, pluginapi.ErrNotLeader) || refusedAs(err, pluginapi.ErrShuttingDown)
 	}
 	return errors.Is(err, pluginapi.ErrUnreachable) && !errors.Is(err, pluginapi.ErrUnknownOutcome)
+}
+
+// refusedAs reports whether a node has refused the call for this reason, so that
+// nothing was done.
+func refusedAs(err error, why error) bool {
+	re, ok := errors.AsType[*RemoteError](err)
+	return ok && re.Refused && errors.Is(err, why)
 }

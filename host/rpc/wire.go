@@ -20,7 +20,12 @@ const (
 	headOnce   = "Gc-Once"   // it may be sent again; ms since it was first sent
 	headCancel = "Gc-Cancel" // the id of a call whose caller waits no more
 	headMeta   = "Gc-Meta-"  // what the caller's program adds
+	headWhere  = "Gc-Where"  // the caller wants to know at once who takes the call
 )
+
+// HeadTaken is the header of an early word: the node that has begun to handle the
+// call. The answer follows.
+const HeadTaken = "Gc-Taken"
 
 // Headers of an answer that is an error; its text is the body.
 const (
@@ -65,6 +70,7 @@ type Question struct {
 	Once     bool            // it may be sent again under the same id
 	Age      time.Duration   // with Once: since it was first sent; 0: this is the first
 	Meta     map[string]string
+	Where    bool   // an early word is wanted from the node that takes it
 	Cancel   string // nothing else is set then but Node
 }
 
@@ -98,6 +104,9 @@ func (q Question) header() Header {
 	if q.Once {
 		set(headOnce, strconv.FormatInt(q.Age.Milliseconds(), 10))
 	}
+	if q.Where {
+		set(headWhere, "1")
+	}
 	for k, v := range q.Meta {
 		set(headMeta+k, v)
 	}
@@ -122,6 +131,7 @@ func readQuestion(h Header) (q Question, err error) {
 	var epoch, age uint64
 	epoch, q.ToLeader = r.number(headLeader, maxEpoch)
 	age, q.Once = r.number(headOnce, uint64(maxWait.Milliseconds()))
+	_, q.Where = r.number(headWhere, 1)
 	q.Epoch, q.Age = pluginapi.Epoch(epoch), time.Duration(age)*time.Millisecond
 	q.Meta = r.meta()
 	switch {

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -345,15 +344,9 @@ func (a *Applier) finish(ctx context.Context, c Change) error {
 	if p.build != nil {
 		return a.finishBuilding(ctx, p, c)
 	}
-	if c.Commit < a.table.Pages() {
-		if _, err := a.put.ExecContext(ctx, c.Commit+1, nil); err != nil {
-			return fmt.Errorf("shrink to %d pages: %w", c.Commit, err)
-		}
-	}
-	if p.one != nil {
-		if _, err := a.put.ExecContext(ctx, 1, p.one); err != nil {
-			return fmt.Errorf("write page 1: %w", err)
-		}
+	cookie, err := a.writeLast(ctx, p.one, c.Commit)
+	if err != nil {
+		return err
 	}
 	if _, err := a.c.ExecContext(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -361,7 +354,7 @@ func (a *Applier) finish(ctx context.Context, c Change) error {
 	a.begun = nil
 	a.note(p, c)
 	a.seal()
-	a.stale = p.one != nil && binary.BigEndian.Uint32(p.one[40:]) != a.schema
+	a.stale = cookie != a.schema
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,9 +83,10 @@ func (c *Capture) Close() {
 }
 
 // Run captures until ctx ends, and returns its error then. given is the table
-// of what the receiver of the changes has; nil: it has nothing. The first change
-// is the difference to it, if there is one. Run keeps the table and changes it
-// with each change that was given out.
+// of what the receiver of the changes has; nil: it has nothing. It is Run's from
+// now on. The first change is the difference to it, if there is one: what was
+// written before Run began is found too, so that the owner of the database need
+// not wait for it.
 //
 // It also returns when emit fails, and with ErrReplaced when the database's
 // files are others.
@@ -111,6 +113,10 @@ func (c *Capture) Run(ctx context.Context, given *Table, emit Emit) error {
 	}
 	return err
 }
+
+// Table is the hashes of what was given out. It is for use after Run has
+// returned.
+func (c *Capture) Table() *Table { return c.table }
 
 // Sync waits until every transaction that was committed before the call has
 // been given out, and emit has returned.
@@ -166,7 +172,6 @@ func (c *Capture) loop(ctx context.Context) error {
 		}
 		if got {
 			c.lastGot = time.Now()
-			c.toil()
 			continue
 		}
 		if now.Sub(c.lastGot) < busyTime {
@@ -180,7 +185,7 @@ func (c *Capture) loop(ctx context.Context) error {
 		}
 		if !armed { // and look once more: a write may have been before
 			if err := c.w.arm(); err != nil {
-				return err
+				return cmp.Or(c.d.inPlace(), err)
 			}
 			armed = true
 			continue
@@ -220,6 +225,7 @@ func (c *Capture) step(ctx context.Context) (got bool, err error) {
 	c.reading = append(c.reading, c.isRead.take()...)
 	c.giving = append(c.giving, c.isGiven.take()...)
 	if !c.k.holding.Load() {
+		c.toil()
 		return true, c.resync(ctx)
 	}
 	c.stats.looks.Add(1)
@@ -228,12 +234,14 @@ func (c *Capture) step(ctx context.Context) (got bool, err error) {
 		return false, c.recover(ctx)
 	}
 	c.invalid = time.Time{}
-	switch c.judge(x) {
-	case nothing:
+	verdict := c.judge(x)
+	if verdict == nothing {
 		release(&c.reading)
 		release(&c.giving)
 		return false, nil
-	case broken:
+	}
+	c.toil()
+	if verdict == broken {
 		c.o.Logger.Info("history of the log changed: comparing all pages", "database", c.d.path)
 		return true, c.resync(ctx)
 	}

@@ -58,7 +58,7 @@ func (k *keeper) backfill(ctx context.Context) (bool, error) {
 		if ok, err := k.movePin(ctx, readWait); !ok {
 			return false, err
 		}
-		if err := k.passive(ctx); err != nil {
+		if err := k.passive(ctx, nil); err != nil {
 			return false, err
 		}
 	}
@@ -82,22 +82,46 @@ func (k *keeper) movePin(ctx context.Context, most time.Duration) (bool, error) 
 	return true, nil
 }
 
-// passive copies what no reader stands against, and waits for nobody.
-func (k *keeper) passive(ctx context.Context) error {
+// passive copies what no reader stands against. Between our giving the lock of
+// checkpoints to our own connection and back, a writer that checkpoints by
+// itself may take it: then its copying comes first, and ours after it, unless
+// stop is closed. Copying that has begun is not broken off: it would count for
+// nothing.
+func (k *keeper) passive(ctx context.Context, stop <-chan struct{}) error {
+	const between = 200 * time.Microsecond
 	k.disown()
-	var busy, log, done int
-	err := k.work.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &done)
-	k.ownAgain()
-	if err != nil {
-		return fmt.Errorf("copy the log into the database: %w", err)
+	defer func() { k.own = k.d.lock(ctx, byteCheckpoint, ownAgainWait) == nil }()
+	for {
+		var busy, log, done int
+		err := k.work.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &done)
+		if err != nil {
+			return fmt.Errorf("copy the log into the database: %w", err)
+		}
+		if busy == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-stop:
+			return nil
+		case <-time.After(between):
+		}
 	}
-	return nil
 }
 
 // sealed is phase 2: with writers held off, the rest is copied, and the pin
 // becomes one of the file alone, which lets the log begin anew and nothing more
 // be copied. When that takes too long, writers go on and the log stays.
 func (k *keeper) sealed(ctx context.Context, noLimit bool) (full bool, err error) {
+	if err := k.d.log.sync(); err != nil { // what the copying would wait for, with writers held off
+		return false, err
+	}
+	ready, cancel := context.WithTimeout(ctx, sealWait)
+	defer cancel()
+	if !k.tail.wait(ready) {
+		return false, nil // its consumer is slow: no writer is to wait for that
+	}
 	if k.d.lock(ctx, byteWrite, sealWait) != nil {
 		return false, nil // writers are faster; another time
 	}
@@ -115,7 +139,8 @@ func (k *keeper) sealed(ctx context.Context, noLimit bool) (full bool, err error
 		return false, err
 	}
 	done := make(chan error, 1)
-	go func() { done <- k.passive(ctx) }()
+	stop := make(chan struct{})
+	go func() { done <- k.passive(ctx, stop) }()
 	limit := time.NewTimer(max(0, k.o.SealLimit-time.Since(began)))
 	defer limit.Stop()
 	if noLimit {
@@ -125,9 +150,10 @@ func (k *keeper) sealed(ctx context.Context, noLimit bool) (full bool, err error
 	case err = <-done:
 	case <-limit.C:
 		unseal()
-		err = <-done
+		close(stop)
+		return false, <-done // a slow disk; what was copied stays copied
 	}
-	if err != nil || !held {
+	if err != nil {
 		return false, err
 	}
 	x, err := k.d.index()

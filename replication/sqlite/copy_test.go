@@ -30,6 +30,7 @@ func TestStress(t *testing.T) {
 			} else {
 				t.Logf("%d looks of a reader; %+v", looks, r.capture.Stats())
 			}
+			r.ends()
 		})
 	}
 }

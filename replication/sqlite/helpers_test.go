@@ -64,6 +64,9 @@ func needs(t testing.TB, tool string) {
 func newRig(t testing.TB, pageSize int) *rig {
 	t.Helper()
 	needs(t, "")
+	if t, ok := t.(*testing.T); ok {
+		t.Parallel()
+	}
 	dir := t.TempDir()
 	r := &rig{t: t, dir: dir, source: filepath.Join(dir, "source.db"), copy: filepath.Join(dir, "copy.db")}
 	db := r.open(r.source)
@@ -175,6 +178,24 @@ func (r *rig) same() {
 	r.intact(r.copy)
 	if r.t.Failed() {
 		r.t.Fatalf("%+v", r.capture.Stats())
+	}
+}
+
+// ends compares once more, and then what the files of the copy have with what
+// the last change promised: a reader would not see pages behind its size.
+func (r *rig) ends() {
+	r.t.Helper()
+	r.same()
+	_ = r.stop()
+	a, err := sqlite.OpenApplier(r.t.Context(), r.copy, sqlite.ApplierOptions{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer a.Close()
+	last := r.changes[len(r.changes)-1]
+	if a.Table().Sum() != last.Post || a.Table().Pages() != last.Commit {
+		r.t.Errorf("the copy has %d pages with the sum %016x; its last change made %d with %016x",
+			a.Table().Pages(), a.Table().Sum(), last.Commit, last.Post)
 	}
 }
 

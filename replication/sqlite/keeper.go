@@ -84,11 +84,12 @@ func (k *keeper) interrupt() {
 
 // Times that a lock of others is waited for.
 const (
-	ownWait    = 5 * time.Second // other checkpoints, at the start
-	attachWait = time.Second     // other writers, at the start
-	sealWait   = 500 * time.Millisecond
-	readWait   = 5 * time.Second       // for the tail, writers running
-	sealedWait = 50 * time.Millisecond // for the tail, writers held off
+	ownWait      = 5 * time.Second // other checkpoints, at the start
+	attachWait   = time.Second     // other writers, at the start
+	ownAgainWait = 20 * time.Millisecond
+	sealWait     = 500 * time.Millisecond
+	readWait     = 5 * time.Second       // for the tail, writers running
+	sealedWait   = 50 * time.Millisecond // for the tail, writers held off
 )
 
 // attach pins the present moment and returns it. The pins of before are given

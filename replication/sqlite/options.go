@@ -28,7 +28,7 @@ type CaptureOptions struct {
 	// the database.
 	Ceiling int64
 	// SealLimit is how long writers are held off for a checkpoint, at most
-	// (default 60 ms). Above the ceiling it does not count.
+	// (default 80 ms). Above the ceiling it does not count.
 	SealLimit time.Duration
 	// Logger is told of what an operator should know (default: none).
 	Logger *slog.Logger
@@ -49,7 +49,7 @@ func (o *CaptureOptions) complete() error {
 		o.Ceiling = 256 << 20
 	}
 	if o.SealLimit == 0 {
-		o.SealLimit = 60 * time.Millisecond
+		o.SealLimit = 80 * time.Millisecond
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

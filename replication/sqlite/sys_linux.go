@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -51,6 +52,14 @@ func (r *raw) size() (int64, error) {
 		return 0, &os.PathError{Op: "stat", Path: r.path, Err: err}
 	}
 	return st.Size, nil
+}
+
+// sync makes durable what was written to the file up to now.
+func (r *raw) sync() error {
+	if err := unix.Fdatasync(r.fd); err != nil {
+		return &os.PathError{Op: "sync", Path: r.path, Err: err}
+	}
+	return nil
 }
 
 // lock takes one byte for this open file description, or says at once that it
@@ -159,14 +168,31 @@ func (w *waker) run() {
 	defer close(w.done)
 	b := make([]byte, 4096)
 	for {
-		if _, err := w.f.Read(b); err != nil {
+		n, err := w.f.Read(b)
+		if err != nil {
 			return // closed
+		}
+		if !written(b[:n]) {
+			continue
 		}
 		select {
 		case w.c <- struct{}{}:
 		default:
 		}
 	}
+}
+
+// written says whether events tell of a write. The end of a watch is an event
+// too.
+func written(b []byte) bool {
+	for len(b) >= unix.SizeofInotifyEvent {
+		mask, name := binary.NativeEndian.Uint32(b[4:]), binary.NativeEndian.Uint32(b[12:])
+		if mask&(unix.IN_MODIFY|unix.IN_Q_OVERFLOW) != 0 {
+			return true
+		}
+		b = b[min(len(b), unix.SizeofInotifyEvent+int(name)):]
+	}
+	return false
 }
 
 // arm and disarm: each write costs its writer something while armed.

@@ -21,6 +21,7 @@ func openRaw(string) (*raw, error) { return nil, supported() }
 
 func (r *raw) ReadAt([]byte, int64) (int, error) { return 0, supported() }
 func (r *raw) size() (int64, error)              { return 0, supported() }
+func (r *raw) sync() error                       { return supported() }
 func (r *raw) lock(int64) (bool, error)          { return false, supported() }
 func (r *raw) unlock(int64)                      {}
 func (r *raw) inPlace() bool                     { return false }

@@ -15,6 +15,7 @@ r = random.Random(seed)
 db = sqlite3.connect(path, timeout=30, isolation_level=None)
 db.execute("PRAGMA cache_size=%d" % r.choice([10, 20, 100, 2000]))
 db.execute("PRAGMA synchronous=%s" % ("FULL" if "full" in features else "NORMAL"))
+db.execute("PRAGMA secure_delete=%d" % r.choice([0, 1]))
 db.execute("PRAGMA cache_spill=%d" % r.choice([1, 5, 20]))
 
 
