@@ -23,13 +23,18 @@ import (
 // same table send it once.
 type ranking func(app pluginapi.AppSpec, table *pluginapi.Table) ([]int64, error)
 
-// guest is a module of this platform in its runtime.
-func guest(b *testing.B, r *wasm.Runtime, module string) ranking {
+// loaded is a module or a binary of this platform in its runtime.
+func loaded(b *testing.B, r plugin.Runtime, path string) ranking {
 	b.Helper()
-	i, err := r.Load(b.Context(), artifact(b, module, wire.ContractPlacement), plugin.Options{})
+	i, err := r.Load(b.Context(), artifact(b, path, wire.ContractPlacement), plugin.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
+	b.Cleanup(func() {
+		if err := i.Close(context.Background()); err != nil {
+			b.Error(err)
+		}
+	})
 	p, err := adapt.NewPolicy(b.Context(), i)
 	if err != nil {
 		b.Fatal(err)

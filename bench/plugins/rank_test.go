@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ozanturksever/go-cluster/bench/plugins/testdata/score"
+	pluginexec "github.com/ozanturksever/go-cluster/host/plugin/exec"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -44,8 +45,9 @@ func contenders(b *testing.B) (all []*contender) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		add(g.name, guest(b, runtime, module))
+		add(g.name, loaded(b, runtime, module))
 	}
+	add("binary", loaded(b, pluginexec.New(pluginexec.Config{Dir: filepath.Join(dir, "run"), Platform: "bench", Node: "n1"}), buildBinary(b, "binary")))
 	add("go-plugin", goPlugin(b))
 	for name, load := range map[string]func(*testing.B, string) ranking{"extism": extismGuest, "knqyf": knqyf} {
 		module, err := buildGo(dir, name)
@@ -136,8 +138,8 @@ func report(b *testing.B, all []*contender) {
 		b.ReportMetric(float64(median(c.took))/1e3, c.name+"-µs")
 		byName[c.name] = c
 	}
-	for _, g := range guests {
-		ours := byName[g.name+"-held"]
+	for _, name := range []string{"go", "tinygo", "c", "rust", "binary"} {
+		ours := byName[name+"-held"]
 		if ours == nil {
 			continue
 		}
@@ -147,7 +149,7 @@ func report(b *testing.B, all []*contender) {
 				for i, took := range byName[p+how].took {
 					ratios = append(ratios, float64(ours.took[i])/float64(took))
 				}
-				b.ReportMetric(median(ratios), g.name+"-held/"+p+how)
+				b.ReportMetric(median(ratios), name+"-held/"+p+how)
 			}
 		}
 	}
