@@ -4,6 +4,7 @@ import (
 	"context"
 	"os/exec"
 	"testing"
+	"time"
 
 	extism "github.com/extism/go-sdk"
 	hclog "github.com/hashicorp/go-hclog"
@@ -23,10 +24,11 @@ import (
 // same table send it once.
 type ranking func(app pluginapi.AppSpec, table *pluginapi.Table) ([]int64, error)
 
-// loaded is a module or a binary of this platform in its runtime.
+// loaded is a module or a binary of this platform in its runtime. The limit of time
+// is wide: on a busy machine a call may be due long before it is done.
 func loaded(b *testing.B, r plugin.Runtime, path string) ranking {
 	b.Helper()
-	i, err := r.Load(b.Context(), artifact(b, path, wire.ContractPlacement), plugin.Options{})
+	i, err := r.Load(b.Context(), artifact(b, path, wire.ContractPlacement), plugin.Options{Limits: plugin.Limits{Call: time.Minute}})
 	if err != nil {
 		b.Fatal(err)
 	}

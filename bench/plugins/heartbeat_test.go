@@ -33,7 +33,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	i, err := newRuntime(b, "").Load(b.Context(), artifact(b, module, wire.ContractHook), plugin.Options{Limits: plugin.Limits{Call: 20 * burn}})
+	i, err := newRuntime(b, "").Load(b.Context(), artifact(b, module, wire.ContractHook), plugin.Options{Limits: plugin.Limits{Call: time.Minute}})
 	if err != nil {
 		b.Fatal(err)
 	}
