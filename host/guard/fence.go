@@ -10,8 +10,12 @@ import (
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
-// markKey is the variable by which a FenceEnv knows its processes.
-const markKey = "GCHOST_INSTANCE"
+// markKey and pluginKey are the variables by which a FenceEnv knows its
+// processes: those of an app's service, and those of a plugin.
+const (
+	markKey   = "GCHOST_INSTANCE"
+	pluginKey = "GCHOST_PLUGIN"
+)
 
 // checkFence refuses what must never be killed: a fence is the name of a victim,
 // so nothing is tidied up, guessed or mended here.
@@ -32,14 +36,16 @@ func checkFence(f pluginapi.Fence) error {
 	return fmt.Errorf("%w: fence kind %.80q: give %s or %s", pluginapi.ErrInvalid, f.Kind, pluginapi.FenceCgroup, pluginapi.FenceEnv)
 }
 
-// mark is a taken apart GCHOST_INSTANCE=<platform>.<node>.<app>.
+// mark is a taken apart GCHOST_INSTANCE=<platform>.<node>.<app>, or
+// GCHOST_PLUGIN=<platform>.<node>.<plugin>.
 type mark struct{ platform, node, app string }
 
 func parseMark(name string) (mark, error) {
 	key, value, _ := strings.Cut(name, "=")
 	parts := strings.Split(value, ".")
-	if key != markKey || len(parts) != 3 {
-		return mark{}, fmt.Errorf("%w: fence env %.300q: give %s=<platform>.<node>.<app>", pluginapi.ErrInvalid, name, markKey)
+	if key != markKey && key != pluginKey || len(parts) != 3 {
+		return mark{}, fmt.Errorf("%w: fence env %.300q: give %s=<platform>.<node>.<app> or %s=<platform>.<node>.<plugin>",
+			pluginapi.ErrInvalid, name, markKey, pluginKey)
 	}
 	for i, kind := range []string{"platform", "node", "app"} {
 		if err := pluginapi.CheckName(kind, parts[i]); err != nil {

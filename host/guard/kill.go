@@ -37,7 +37,8 @@ type target interface {
 // A fence that could kill strangers is refused and the others are still killed:
 // a control group must be the clean absolute path of a folder of a cgroup v2, not
 // its root and not one that the caller lives in; a mark must be
-// GCHOST_INSTANCE=<platform>.<node>.<app>. To find a mark in a process of
+// GCHOST_INSTANCE=<platform>.<node>.<app> or
+// GCHOST_PLUGIN=<platform>.<node>.<plugin>. To find a mark in a process of
 // another user takes CAP_SYS_PTRACE beside CAP_KILL; what may not be looked at
 // does not count as alive.
 //

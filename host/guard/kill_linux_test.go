@@ -219,7 +219,7 @@ func TestKillRefuses(t *testing.T) {
 		cgroupFence(link), cgroupFence(link + "/app"), cgroupFence(base + "/cgroup.procs/x"),
 		envFence(""), envFence("PATH=/bin"), envFence("GCHOST_INSTANCE"), envFence("GCHOST_INSTANCE="), envFence("GCHOST_INSTANCE=.."),
 		envFence("GCHOST_INSTANCE=p.n"), envFence("GCHOST_INSTANCE=p.n.a.b"), envFence("GCHOST_INSTANCE=p.n."), envFence("GCHOST_INSTANCE=p.n.*"),
-		envFence("GCHOST_INSTANCE=p.n.a\x00X=1"), envFence("gchost_instance=p.n.a"), envFence(" GCHOST_INSTANCE=p.n.a"),
+		envFence("GCHOST_INSTANCE=p.n.a\x00X=1"), envFence("gchost_instance=p.n.a"), envFence(" GCHOST_INSTANCE=p.n.a"), envFence("GCHOST_PLUGIN=p.n"), envFence("GCHOST_PLUGINS=p.n.a"),
 		envFence("GCHOST_INSTANCE=p.n." + strings.Repeat("a", pluginapi.MaxName+1)),
 	}
 	for _, f := range bad {
