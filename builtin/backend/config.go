@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Defaults of [ProcessConfig], [RestartPolicy] and [ReadyCheck].
+// Defaults of the backends, of [RestartPolicy] and of [ReadyCheck].
 const (
 	DefaultGracefulTimeout = 10 * time.Second
 	DefaultStartTimeout    = 60 * time.Second
@@ -18,6 +18,10 @@ const (
 	DefaultReadyInterval   = 200 * time.Millisecond
 	DefaultReadyTimeout    = 3 * time.Second
 	DefaultReadyFailures   = 3
+	DefaultStopTimeout     = 30 * time.Second // of a unit; a container has DefaultGracefulTimeout
+	DefaultHealthInterval  = 5 * time.Second
+	DefaultHealthTimeout   = 3 * time.Second
+	DefaultJournalLines    = 100
 )
 
 // OutputHandler receives what the service writes, line by line, without the
