@@ -129,10 +129,7 @@ func (c ProcessConfig) withDefaults() ProcessConfig {
 	c.StartTimeout = or(c.StartTimeout, DefaultStartTimeout)
 	c.LogMaxSize = or(c.LogMaxSize, DefaultLogMaxSize)
 	c.LogMaxFiles = or(c.LogMaxFiles, DefaultLogMaxFiles)
-	c.Restart.MaxRestarts = or(c.Restart.MaxRestarts, DefaultMaxRestarts)
-	c.Restart.Window = or(c.Restart.Window, DefaultRestartWindow)
-	c.Restart.Delay = or(c.Restart.Delay, DefaultRestartDelay)
-	c.Restart.Backoff = or(c.Restart.Backoff, DefaultRestartBackoff)
+	c.Restart = withRestartDefaults(c.Restart)
 	if c.Ready != nil {
 		r := *c.Ready
 		r.Exec = slices.Clone(r.Exec)
@@ -142,6 +139,14 @@ func (c ProcessConfig) withDefaults() ProcessConfig {
 		c.Ready = &r
 	}
 	return c
+}
+
+func withRestartDefaults(r RestartPolicy) RestartPolicy {
+	r.MaxRestarts = or(r.MaxRestarts, DefaultMaxRestarts)
+	r.Window = or(r.Window, DefaultRestartWindow)
+	r.Delay = or(r.Delay, DefaultRestartDelay)
+	r.Backoff = or(r.Backoff, DefaultRestartBackoff)
+	return r
 }
 
 // or returns the value, or what it is by default when it is zero.

@@ -79,13 +79,9 @@ type vigil struct {
 }
 
 func newKeeper(what string, r remote, restart RestartPolicy) *keeper {
-	restart.MaxRestarts = or(restart.MaxRestarts, DefaultMaxRestarts)
-	restart.Window = or(restart.Window, DefaultRestartWindow)
-	restart.Delay = or(restart.Delay, DefaultRestartDelay)
-	restart.Backoff = or(restart.Backoff, DefaultRestartBackoff)
 	return &keeper{
-		what: what, remote: r, restart: restart, failed: make(chan error, 1), turn: make(chan struct{}, 1),
-		startFor: DefaultStartTimeout, stopFor: DefaultStopTimeout, interval: DefaultHealthInterval,
+		what: what, remote: r, restart: withRestartDefaults(restart), failed: make(chan error, 1), turn: make(chan struct{}, 1),
+		startFor: DefaultStartTimeout, stopFor: DefaultGracefulTimeout, interval: DefaultHealthInterval,
 		lookFor: DefaultHealthTimeout, failures: DefaultReadyFailures, status: pluginapi.StatusStopped,
 	}
 }

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -13,4 +14,23 @@ func sweepMark(mark string) error {
 		return errors.New("find processes by their mark: this takes root")
 	}
 	return sweep(time.Now().Add(killTimeout), marked(mark))
+}
+
+// unifiedMount is where cgroup v2 is mounted.
+func unifiedMount() (string, error) { return findMount("/sys/fs/cgroup", "/sys/fs/cgroup/unified") }
+
+// killFolder kills what is in a control group, if that is there.
+func killFolder(folder string) error {
+	if folder == "" {
+		return nil
+	}
+	dir, err := os.Open(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return killControlGroup(dir, time.Now().Add(killTimeout))
 }
