@@ -285,3 +285,10 @@ func (s *SystemdBackend) JournalLogs(ctx context.Context) (string, error) {
 	}
 	return out, nil
 }
+
+// String tells the unit and its settings, for logs.
+func (s *SystemdBackend) String() string {
+	u, k := s.unit, s.keeper
+	return fmt.Sprintf("unit %s after %v, endpoint %q each %v for %v, start %v, stop %v, restart %+v, %d journal lines",
+		u.name, u.deps, u.endpoint, k.interval, u.lookFor, k.startFor, k.stopFor, k.restart, u.lines)
+}

@@ -325,7 +325,7 @@ apps:
 func TestProcessDefaults(t *testing.T) {
 	var p ProcessConfig
 	p.setDefaults()
-	cfg := Config{Apps: []AppConfig{{Backend: BackendConfig{&ProcessConfig{Ready: ReadyConfig{TCP: "h:1"}}}}}}
+	cfg := Config{Apps: []AppConfig{{Backend: BackendConfig{Process: &ProcessConfig{Ready: ReadyConfig{TCP: "h:1"}}}}}}
 	cfg.fill(testMachine())
 	r := cfg.Apps[0].Backend.Process.Ready
 	for _, tt := range []struct{ got, want any }{

@@ -97,8 +97,8 @@ func newApp(cfg Config, a AppConfig, log *slog.Logger) *cluster.App {
 	if a.Mode == modeSpread {
 		opts = append(opts, cluster.Spread())
 	}
-	if p := a.Backend.Process; p != nil {
-		opts = append(opts, cluster.WithBackend(cluster.Process(p.process())))
+	if b := a.Backend.backend(); b != nil {
+		opts = append(opts, cluster.WithBackend(b))
 	}
 	app := cluster.NewApp(a.Name, opts...)
 	addHooks(app, cfg, a.Hooks, log.With("app", a.Name))

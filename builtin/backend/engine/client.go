@@ -48,6 +48,7 @@ type Error struct {
 	Message string
 }
 
+// Error returns the engine's words and the status.
 func (e *Error) Error() string { return fmt.Sprintf("engine: %s (status %d)", e.Message, e.Status) }
 
 // IsNotFound says whether the engine has no such container or image.
@@ -73,8 +74,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 		}
 		in = bytes.NewReader(b)
 	}
-	u := url.URL{Scheme: "http", Host: "engine", Path: path, RawQuery: query.Encode()}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), in)
+	req, err := http.NewRequestWithContext(ctx, method, "http://engine"+path+"?"+query.Encode(), in)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
@@ -130,7 +130,7 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 }
 
 func containerPath(name, op string) string {
-	p := "/containers/" + name
+	p := "/containers/" + url.PathEscape(name)
 	if op != "" {
 		p += "/" + op
 	}
