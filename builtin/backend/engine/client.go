@@ -202,7 +202,10 @@ func (c *Client) Watch(ctx context.Context, name string, changed func()) error {
 	if err != nil {
 		return fmt.Errorf("encode filters: %w", err)
 	}
-	resp, err := c.do(ctx, http.MethodGet, "/events", url.Values{"filters": {string(filters)}}, nil)
+	// Engines answer before they listen to themselves (seen: 20.10): without a time
+	// what happens in between is lost. Both clocks are this machine's.
+	since := strconv.FormatInt(time.Now().Add(-time.Second).Unix(), 10)
+	resp, err := c.do(ctx, http.MethodGet, "/events", url.Values{"filters": {string(filters)}, "since": {since}}, nil)
 	if err != nil {
 		return err
 	}

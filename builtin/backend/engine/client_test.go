@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,9 @@ func TestWatch(t *testing.T) {
 	c := fake(t, func(w http.ResponseWriter, r *http.Request) {
 		if got, want := r.URL.Query().Get("filters"), `{"container":["web"],"type":["container"]}`; got != want {
 			t.Errorf("filters %s, want %s", got, want)
+		}
+		if since, err := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64); err != nil || time.Since(time.Unix(since, 0)) > time.Minute {
+			t.Errorf("since %s", r.URL.Query().Get("since"))
 		}
 		for {
 			w.(http.Flusher).Flush()
