@@ -1,20 +1,18 @@
 package backend
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/ozanturksever/go-cluster/builtin/backend/backendtest"
 	"github.com/ozanturksever/go-cluster/builtin/backend/engine"
 	hostguard "github.com/ozanturksever/go-cluster/host/guard"
 	"github.com/ozanturksever/go-cluster/pluginapi"
@@ -23,7 +21,7 @@ import (
 
 const (
 	patience  = time.Minute
-	testImage = "gctest:1"
+	testImage = backendtest.Image
 )
 
 // fixtures are what several tests share; TestMain takes them away.
@@ -44,85 +42,14 @@ func endFixtures() {
 	}
 }
 
-// boxed is the program of testdata/boxed, built once.
-var boxed = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "gcboxed")
-	if err != nil {
-		return "", err
-	}
-	atEnd(func() { os.RemoveAll(dir) })
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, "boxed"), "./testdata/boxed")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", errors.New(string(out))
-	}
-	return filepath.Join(dir, "boxed"), nil
-})
-
-// dockerSocket is that of a dockerd that the tests have started for themselves,
-// with its own folders and its own mount namespace, and a test's image in it.
+// dockerSocket is that of a dockerd that the tests have started for themselves.
 var dockerSocket = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "gcd")
-	if err != nil {
-		return "", err
-	}
-	socket := filepath.Join(dir, "sock")
-	cmd := exec.Command("dockerd", "-H", "unix://"+socket, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
-		"--pidfile", filepath.Join(dir, "pid"), "--storage-driver=vfs", "--iptables=false", "--ip6tables=false", "--bridge=none")
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Unshareflags: syscall.CLONE_NEWNS}
-	if err := cmd.Start(); err != nil {
-		return "", err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	atEnd(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-ended
-		os.RemoveAll(dir)
-	})
-	client := engine.New(socket)
-	for late := time.After(patience); ; {
-		_, err := client.Inspect(context.Background(), "nobody")
-		if engine.IsNotFound(err) {
-			break
-		}
-		select {
-		case err := <-ended:
-			ended <- err
-			return "", errors.Join(err, errors.New(log.String()))
-		case <-late:
-			return "", err
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return socket, importImage(socket)
+	ctx, cancel := contextFor(patience)
+	defer cancel()
+	socket, stop, err := backendtest.StartDocker(ctx)
+	atEnd(stop)
+	return socket, err
 })
-
-// importImage makes an image with one file.
-func importImage(socket string) error {
-	file, err := boxed()
-	if err != nil {
-		return err
-	}
-	program, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	var buf bytes.Buffer
-	w := tar.NewWriter(&buf)
-	err = errors.Join(w.WriteHeader(&tar.Header{Name: "boxed", Mode: 0o755, Size: int64(len(program))}))
-	if _, errWrite := w.Write(program); err == nil {
-		err = errors.Join(errWrite, w.Close())
-	}
-	cmd := exec.Command("docker", "-H", "unix://"+socket, "import", "--change", `ENTRYPOINT ["/boxed"]`, "--change", `CMD ["/ctl"]`, "-", testImage)
-	cmd.Stdin = &buf
-	if out, errImport := cmd.CombinedOutput(); errImport != nil {
-		return errors.Join(err, errImport, errors.New(string(out)))
-	}
-	return err
-}
 
 // box is a container backend of a test, and the folder that rules its service.
 type box struct {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,40 +18,22 @@ import (
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
 
+	"github.com/ozanturksever/go-cluster/builtin/backend/backendtest"
 	hostguard "github.com/ozanturksever/go-cluster/host/guard"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 	"github.com/ozanturksever/go-cluster/pluginapi/plugintest"
 )
 
-// aSystemd is a real systemd in namespaces of its own, started once; dir is the
-// folder of testenv/systemd.sh.
-var aSystemd = sync.OnceValues(func() (dir string, err error) {
-	program, err := boxed()
-	if err != nil {
-		return "", err
-	}
-	if dir, err = os.MkdirTemp("", "gcsd"); err != nil {
-		return "", err
-	}
-	script := func(verb string) error {
-		cmd := exec.Command("../../testenv/systemd.sh", verb, dir)
-		cmd.WaitDelay = time.Second
-		if out, err := cmd.CombinedOutput(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-			return fmt.Errorf("%w: %s", err, out)
-		}
-		return nil
-	}
+// aSystemd is a real systemd in namespaces of its own, started once; the string
+// is the folder of testenv/systemd.sh.
+var aSystemd = sync.OnceValues(func() (string, error) {
+	dir, stop, err := backendtest.StartSystemd("../../testenv/systemd.sh")
 	atEnd(func() {
-		if err := script("stop"); err != nil {
+		if err := stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	})
-	if err := script("boot"); err != nil {
-		return "", err
-	}
-	b, err := os.ReadFile(program)
-	return dir, errors.Join(err, os.WriteFile(filepath.Join(dir, "share", "boxed"), b, 0o755),
-		os.MkdirAll(filepath.Join(dir, "run/systemd/system"), 0o755))
+	return dir, err
 })
 
 // dialAt connects to the system bus of a test's systemd.

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command boxed is the service of the tests with containers and units: it does
 // what files in a folder tell it to.
 package main
