@@ -287,6 +287,16 @@ func TestDockerLeftovers(t *testing.T) {
 		t.Errorf("processes before %v, after %v", old, now)
 	}
 	next.keeper.endVigil()
+	old = withEnv(b.mark())
+	next = newBox(t, b.in, b.dir, nil)
+	if err := next.Start(pluginapi.WithLease(t.Context(), leaseOf(4, forever))); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it runs", func() bool { return len(withEnv(b.mark())) == 1 })
+	if now := withEnv(b.mark()); strings.Join(now, " ") == strings.Join(old, " ") {
+		t.Errorf("under the same epoch: processes before %v, after %v", old, now)
+	}
+	next.keeper.endVigil()
 	if err := b.Stop(t.Context()); err != nil || len(withEnv(b.mark())) > 0 {
 		t.Errorf("stop: %v", err)
 	}

@@ -20,6 +20,14 @@ import (
 )
 
 func (u *unit) bringUp(ctx context.Context, t told) error {
+	err := u.tryUp(ctx, t)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err) // D-Bus knows no causes
+	}
+	return err
+}
+
+func (u *unit) tryUp(ctx context.Context, t told) error {
 	return u.with(ctx, func(m manager) error {
 		if err := m.Subscribe(); err != nil { // only subscribers are told of the ends of jobs
 			return fmt.Errorf("subscribe to systemd: %w", err)

@@ -156,16 +156,18 @@ func TestSystemdTypes(t *testing.T) {
 		"forking": "[Service]\nType=forking\nExecStart=/bin/sh -c '/srv/boxed DIR & '\n",
 		"oneshot": "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c '/srv/boxed DIR & '\n",
 		"exec":    "[Service]\nType=exec\nExecStart=/srv/boxed DIR\nKillMode=process\n",
+		"none":    "[Service]\nExecStart=/srv/boxed DIR\nKillMode=none\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := aUnit(t, text)
+			u := aUnit(t, text, WithStopTimeout(100*time.Millisecond))
+			u.tell(t, "children") // one in a session of its own, which ignores SIGTERM
 			if err := u.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if h := state(t, u); h.Status != pluginapi.StatusRunning {
 				t.Errorf("health %+v", h)
 			}
-			until(t, "the service runs", func() bool { return len(withEnv(u.mark())) > 0 })
+			until(t, "the service runs", func() bool { return len(withEnv(u.mark())) > 1 })
 			if err := u.Stop(t.Context()); err != nil || len(withEnv(u.mark())) > 0 {
 				t.Errorf("stop: %v, live are %v", err, withEnv(u.mark()))
 			}
@@ -237,7 +239,7 @@ func TestSystemdRefuses(t *testing.T) {
 		"oneshot": {"[Service]\nType=oneshot\nExecStart=/bin/true\n", "nothing to keep alive"},
 		"broken":  {"[Service]\nType=simple\n", "mend it"},
 		"socket":  {plainUnit, "systemctl disable --now"},
-		"fails":   {"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/false\n", "exit code 1"},
+		"fails":   {"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/false\n", `job ended with "failed": failed, result exit-code, exit code 1`},
 		"nothing": {"[Service]\nExecStart=/srv/nothing\n", "ended"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -349,6 +351,9 @@ func TestSystemdStopByForce(t *testing.T) {
 	defer cancel()
 	if err := u.Stop(ctx); err != nil || len(withEnv(u.mark())) > 0 {
 		t.Errorf("stop: %v", err)
+	}
+	if state := u.properties(t)["ActiveState"]; state != "failed" && state != "inactive" {
+		t.Errorf("for systemd the stopped unit is %v", state)
 	}
 }
 
