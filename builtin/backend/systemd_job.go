@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -44,8 +45,8 @@ func (u *unit) tryUp(ctx context.Context, t told) error {
 		if err := u.writeDropIn(t); err != nil {
 			return err
 		}
-		if err := m.ReloadContext(ctx); err != nil {
-			return fmt.Errorf("reload systemd: %w", err)
+		if err := u.load(ctx, m); err != nil {
+			return err
 		}
 		// A unit that has not failed has nothing to be reset.
 		_ = m.ResetFailedUnitContext(ctx, u.name)
@@ -54,6 +55,24 @@ func (u *unit) tryUp(ctx context.Context, t told) error {
 		}
 		return u.awaitReady(ctx)
 	})
+}
+
+// load makes systemd read the drop-in, if it has not: a reload takes longer than
+// the rest of a start, and a restart under the same epoch needs none.
+func (u *unit) load(ctx context.Context, m manager) error {
+	p, err := u.properties(ctx, m, u.name)
+	if err != nil {
+		return err
+	}
+	drop := "/" + u.name + ".d/" + dropInName
+	read := slices.ContainsFunc(p.texts("DropInPaths"), func(path string) bool { return strings.HasSuffix(path, drop) })
+	if read && p["NeedDaemonReload"] == false && p.text("Restart") == "no" {
+		return nil
+	}
+	if err := m.ReloadContext(ctx); err != nil {
+		return fmt.Errorf("reload systemd: %w", err)
+	}
+	return nil
 }
 
 // check refuses a unit that cannot be kept, or that systemd would start by
@@ -264,7 +283,11 @@ func (u *unit) writeDropIn(t told) error {
 	if err := replaceFile(filepath.Join(dir, secretsName), secrets.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("write drop-in: %w", err)
 	}
-	if err := replaceFile(filepath.Join(dir, dropInName), conf.Bytes(), 0o644); err != nil {
+	file := filepath.Join(dir, dropInName)
+	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, conf.Bytes()) {
+		return nil // its time stays as well, by which systemd knows that it has read it
+	}
+	if err := replaceFile(file, conf.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("write drop-in: %w", err)
 	}
 	return nil

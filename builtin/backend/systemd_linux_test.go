@@ -343,17 +343,22 @@ func TestSystemdFence(t *testing.T) {
 func TestSystemdStopByForce(t *testing.T) {
 	u := aUnit(t, plainUnit+"TimeoutStopSec=1h\n", WithStopTimeout(time.Hour))
 	u.tell(t, "stubborn")
-	if err := u.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	until(t, "it runs", func() bool { return len(withEnv(u.mark())) == 1 })
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	if err := u.Stop(ctx); err != nil || len(withEnv(u.mark())) > 0 {
-		t.Errorf("stop: %v", err)
-	}
-	if state := u.properties(t)["ActiveState"]; state != "failed" && state != "inactive" {
-		t.Errorf("for systemd the stopped unit is %v", state)
+	for _, alone := range []bool{false, true} {
+		if err := u.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "it runs", func() bool { return len(withEnv(u.mark())) == 1 })
+		if alone { // systemd does it, without marks and control groups of ours
+			u.unit.mark, u.unit.caged, u.unit.groups = "", "", "/nowhere"
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		if err := u.Stop(ctx); err != nil || len(withEnv(u.mark())) > 0 {
+			t.Errorf("stop: %v", err)
+		}
+		if state := u.properties(t)["ActiveState"]; state != "failed" && state != "inactive" {
+			t.Errorf("for systemd the stopped unit is %v", state)
+		}
 	}
 }
 
