@@ -17,10 +17,12 @@ import (
 
 // SystemdBackend runs a service as a unit of systemd that is there already. It
 // watches the unit, starts it again when it ends by itself, and never leaves
-// that to systemd, which would do it without leadership: each start puts a
-// drop-in into /run/systemd/system that sets Restart=no, and the marks of the
-// instance into the unit's environment. So the host has to be root. All its
-// methods may be called at the same time.
+// that to systemd, which would do it without leadership: a drop-in in
+// /run/systemd/system sets Restart=no and adds to the unit's environment, by a
+// file that only root may read and without which the unit does not start, what
+// the host tells each service: GCHOST_INSTANCE and the others, and the login for
+// the app's data. So the host has to be root. All its methods may be called at
+// the same time.
 //
 // Its goroutines live from Start to Stop; a service that was started must be
 // stopped, also when it has failed.
@@ -175,7 +177,8 @@ func (f *systemdFaults) restart(r RestartPolicy) {
 // Bind says whose the service is, and returns what must be gone for it to be
 // dead: all processes with the mark GCHOST_INSTANCE in their environment, and,
 // where there are control groups (cgroup v2) and systemd answers, the unit's
-// own. Call it before the first Start.
+// own. It also puts the drop-in in its place, so that a start need not. Call it
+// before the first Start.
 //
 // # Errors
 //
@@ -192,6 +195,7 @@ func (s *SystemdBackend) Bind(in pluginapi.Instance) ([]pluginapi.Fence, error) 
 	if folder, err := s.unit.folder(ctx); err == nil { // without it the mark remains
 		fences = append(fences, pluginapi.Fence{Kind: pluginapi.FenceCgroup, Name: folder})
 	}
+	s.unit.prepareEarly(ctx)
 	return fences, nil
 }
 

@@ -42,10 +42,10 @@ func (u *unit) tryUp(ctx context.Context, t told) error {
 		if err := u.startDeps(ctx, m); err != nil {
 			return err
 		}
-		if err := u.writeDropIn(t); err != nil {
+		if err := u.prepare(ctx, m); err != nil {
 			return err
 		}
-		if err := u.load(ctx, m); err != nil {
+		if err := u.writeEnvironment(t); err != nil {
 			return err
 		}
 		// A unit that has not failed has nothing to be reset.
@@ -57,9 +57,13 @@ func (u *unit) tryUp(ctx context.Context, t told) error {
 	})
 }
 
-// load makes systemd read the drop-in, if it has not: a reload takes longer than
-// the rest of a start, and a restart under the same epoch needs none.
-func (u *unit) load(ctx context.Context, m manager) error {
+// prepare puts the drop-in in its place and makes systemd read it, if it has not:
+// a reload takes longer than the rest of a start. What differs from start to
+// start is in the file of the environment, which needs none.
+func (u *unit) prepare(ctx context.Context, m manager) error {
+	if err := u.writeDropIn(); err != nil {
+		return err
+	}
 	p, err := u.properties(ctx, m, u.name)
 	if err != nil {
 		return err
@@ -73,6 +77,18 @@ func (u *unit) load(ctx context.Context, m manager) error {
 		return fmt.Errorf("reload systemd: %w", err)
 	}
 	return nil
+}
+
+// prepareEarly is prepare before the first start, so that a failover need not
+// wait for it. When it is of no use the start will tell.
+func (u *unit) prepareEarly(ctx context.Context) {
+	_ = u.with(ctx, func(m manager) error {
+		p, err := u.properties(ctx, m, u.name)
+		if err != nil || p.text("LoadState") != "loaded" {
+			return err
+		}
+		return u.prepare(ctx, m)
+	})
 }
 
 // check refuses a unit that cannot be kept, or that systemd would start by
@@ -263,45 +279,43 @@ func (u *unit) kill(ctx context.Context, m manager) error {
 	})
 }
 
-// writeDropIn tells the unit what the host has to say. Secrets are in a file of
-// their own, which only root may read.
-func (u *unit) writeDropIn(t told) error {
+// writeDropIn tells systemd not to start the unit by itself, and where the
+// environment is. Without that file the unit does not start: it would have no mark.
+func (u *unit) writeDropIn() error {
 	dir := filepath.Join(u.dropIns, u.name+".d")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make drop-in: %w", err)
 	}
-	var conf, secrets bytes.Buffer
-	conf.WriteString("# Written by gchost at each start of this service, which systemd must not start by itself.\n[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\n")
-	for _, e := range t.instance {
-		fmt.Fprintf(&conf, "Environment=%s\n", unitQuote(e))
-	}
-	for _, e := range t.access {
-		key, value, _ := strings.Cut(e, "=")
-		fmt.Fprintf(&secrets, "%s=\"%s\"\n", key, envQuoter().Replace(value))
-	}
-	fmt.Fprintf(&conf, "EnvironmentFile=-/run/systemd/system/%s.d/%s\n", strings.ReplaceAll(u.name, "%", "%%"), secretsName)
-	if err := replaceFile(filepath.Join(dir, secretsName), secrets.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("write drop-in: %w", err)
-	}
+	text := fmt.Appendf(nil, "# Written by gchost, which alone starts this service.\n[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\nEnvironmentFile=/run/systemd/system/%s.d/%s\n",
+		strings.ReplaceAll(u.name, "%", "%%"), environmentName)
 	file := filepath.Join(dir, dropInName)
-	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, conf.Bytes()) {
+	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, text) {
 		return nil // its time stays as well, by which systemd knows that it has read it
 	}
-	if err := replaceFile(file, conf.Bytes(), 0o644); err != nil {
+	if err := replaceFile(file, text, 0o644); err != nil {
 		return fmt.Errorf("write drop-in: %w", err)
 	}
 	return nil
 }
 
-const (
-	dropInName  = "90-gchost.conf"
-	secretsName = "90-gchost.env"
-)
-
-// unitQuote quotes a word of a unit file.
-func unitQuote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%", "\n", `\n`).Replace(s) + `"`
+// writeEnvironment writes what the service is told. There is a secret in it: only
+// root may read it.
+func (u *unit) writeEnvironment(t told) error {
+	var text bytes.Buffer
+	for _, e := range slices.Concat(t.access, t.instance) {
+		key, value, _ := strings.Cut(e, "=")
+		fmt.Fprintf(&text, "%s=\"%s\"\n", key, envQuoter().Replace(value))
+	}
+	if err := replaceFile(filepath.Join(u.dropIns, u.name+".d", environmentName), text.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("write environment: %w", err)
+	}
+	return nil
 }
+
+const (
+	dropInName      = "90-gchost.conf"
+	environmentName = "90-gchost.env"
+)
 
 // envQuoter escapes what is special between double quotes in an environment file.
 func envQuoter() *strings.Replacer {

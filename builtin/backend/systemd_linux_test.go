@@ -191,14 +191,14 @@ func TestSystemdStartTellsTheService(t *testing.T) {
 			env, _ = os.ReadFile(filepath.Join(u.dir, "env"))
 			return !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains("\n"+string(env)+"\n", "\n"+w+"\n") })
 		})
-		if p := u.properties(t); p["Restart"] != "no" || strings.Contains(fmt.Sprint(p["Environment"]), "p\"a") {
-			t.Errorf("restart %v, environment %v", p["Restart"], p["Environment"])
+		if p := u.properties(t); p["Restart"] != "no" || p["NeedDaemonReload"] != false {
+			t.Errorf("restart %v, reload needed %v", p["Restart"], p["NeedDaemonReload"])
 		}
 		if err := u.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	info, err := os.Stat(filepath.Join(u.unit.dropIns, u.unit.name+".d", secretsName))
+	info, err := os.Stat(filepath.Join(u.unit.dropIns, u.unit.name+".d", environmentName))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file of secrets: %v, %v", info, err)
 	}
