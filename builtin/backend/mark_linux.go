@@ -1,9 +1,11 @@
 package backend
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -33,4 +35,10 @@ func killFolder(folder string) error {
 	}
 	defer dir.Close()
 	return killControlGroup(dir, time.Now().Add(killTimeout))
+}
+
+// emptyFolder says whether a control group is not there, or holds no process.
+func emptyFolder(folder string) bool {
+	events, err := os.ReadFile(filepath.Join(folder, "cgroup.events"))
+	return removed(err) || err == nil && bytes.Contains(events, []byte("populated 0\n"))
 }

@@ -264,19 +264,30 @@ func (u *unit) kill(ctx context.Context, m manager) error {
 	late := fmt.Errorf("%w: it still lives %v after SIGKILL", pluginapi.ErrTimeout, killTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, killTimeout, late)
 	defer cancel()
+	struck := false
 	return attention(ctx, u.watch, 100*time.Millisecond, func(bool) (bool, error) {
 		p, err := u.properties(ctx, m, u.name)
 		if err != nil {
 			return false, err
 		}
-		if down(p) {
+		// Once in a while systemd (252) goes on waiting for the end of a control
+		// group that a guard has removed, until TimeoutStopSec. Nothing runs then.
+		if down(p) || struck && p.text("ActiveState") == "deactivating" && u.empty() {
 			return true, nil
 		}
+		struck = true
 		// Also what it runs at its stop is killed: again, until it is down. With no
 		// process left at this moment systemd refuses, and the next look tells.
 		_ = m.KillUnitWithTarget(ctx, u.name, dbus.All, int32(syscall.SIGKILL))
 		return false, nil
 	})
+}
+
+// empty says whether the unit's control group is known to hold no process.
+func (u *unit) empty() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.caged != "" && emptyFolder(u.caged)
 }
 
 // writeDropIn tells systemd not to start the unit by itself, and where the
