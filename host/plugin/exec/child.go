@@ -35,6 +35,7 @@ type child struct {
 	helloW         *io.PipeWriter
 	readers        sync.WaitGroup
 	exited         chan struct{} // closed when the process has ended, or was never started
+	heard          chan struct{} // closed when all of stderr is read
 	once           sync.Once
 	started        atomic.Bool
 	ended          atomic.Bool // exited by the process's end
@@ -49,7 +50,7 @@ var _ runner.Runner = (*child)(nil)
 
 func newChild(i *Instance, c *cage, sockets string) *child {
 	r, w := io.Pipe()
-	return &child{instance: i, cage: c, sockets: sockets, hello: r, helloW: w, exited: make(chan struct{}), said: &tail{}}
+	return &child{instance: i, cage: c, sockets: sockets, hello: r, helloW: w, exited: make(chan struct{}), heard: make(chan struct{}), said: &tail{}}
 }
 
 func (c *child) prepare(env []string, place string) { c.env, c.place = env, place }
@@ -129,6 +130,7 @@ func (c *child) readStdout() {
 }
 
 func (c *child) readStderr() {
+	defer close(c.heard)
 	c.instance.log.copy(c.stderr, "stderr", c.said, c.exited)
 }
 
@@ -190,6 +192,20 @@ func (c *child) outcome() string {
 		return "its connection broke"
 	}
 	return c.cmd.ProcessState.String()
+}
+
+// settle waits a moment for the last words of a process that has ended: they are
+// still in the pipe. What it has started may hold that open for longer.
+func (c *child) settle() {
+	if !c.hasExited() {
+		return
+	}
+	t := time.NewTimer(250 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-c.heard:
+	case <-t.C:
+	}
 }
 
 // lastWords are the end of what it printed to stderr, for a person.

@@ -46,7 +46,7 @@ func (i *Instance) launch(life context.Context) (*process, error) {
 		return nil, err
 	}
 	p := &process{instance: i}
-	sockets, err := i.runtime.socketDir(i.dir)
+	sockets, err := i.runtime.socketDir()
 	if err != nil {
 		return nil, err
 	}
@@ -224,6 +224,7 @@ func (p *process) condemned() bool {
 
 // why says why the process has ended or must end.
 func (p *process) why() error {
+	p.run.settle()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.verdict != nil {
@@ -234,8 +235,6 @@ func (p *process) why() error {
 	}
 	return fmt.Errorf("%w: %s%s", pluginapi.ErrPluginCrashed, p.run.outcome(), p.run.lastWords())
 }
-
-func (p *process) limited() bool { return errors.Is(p.why(), pluginapi.ErrPluginLimit) }
 
 // stop asks the process to end, and kills it when it has not within 2 s or the
 // life of the instance.
@@ -257,11 +256,18 @@ func (p *process) stop(life context.Context) {
 	<-told
 }
 
-// socketDir makes a folder for the socket of one process. The path of a socket
-// is at most 107 bytes, go-plugin adds about 45 of them.
-func (r *Runtime) socketDir(dir string) (string, error) {
-	if len(dir) > 50 {
-		dir = ""
+// socketDir makes a folder for the socket of one process: in the runtime's own,
+// or among the temporary ones when that has too long a name. The path of a socket
+// has at most 107 bytes; go-plugin adds 38, and this 17.
+func (r *Runtime) socketDir() (string, error) {
+	const most = 107 - 38 - 17
+	dir := r.cfg.Dir
+	if len(dir) > most {
+		dir = os.TempDir()
+	}
+	if len(dir) > most {
+		return "", fmt.Errorf("%w: the folder of plugins %s has a path of more than %d bytes, too long for a socket in it: give a shorter one",
+			pluginapi.ErrInvalid, r.cfg.Dir, most)
 	}
 	sockets, err := os.MkdirTemp(dir, "gchost")
 	if err != nil {

@@ -227,6 +227,28 @@ func TestFolderOfOthersIsRefused(t *testing.T) {
 	wantsText(t, err, "absolute path")
 }
 
+// The path of a socket is short: a long folder is gone around, and where that does
+// not help it is said.
+func TestLongFolder(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("windows has no sockets of this kind")
+	}
+	cfg := config(t, "actor")
+	cfg.Dir = filepath.Join(cfg.Dir, strings.Repeat("d", 100))
+	i := load(t, cfg, options(t))
+	mustCall(t, i, "echo", "x")
+	mustClose(t, i)
+	exact := config(t, "actor")
+	exact.Dir = filepath.Join(exact.Dir, strings.Repeat("e", 52-len(exact.Dir)-1))
+	i = load(t, exact, options(t))
+	mustCall(t, i, "echo", "x")
+	mustClose(t, i)
+	t.Setenv("TMPDIR", cfg.Dir)
+	_, err := New(config(t, "actor")).Load(t.Context(), binary(t), options(t))
+	wants(t, err, pluginapi.ErrInvalid)
+	wantsText(t, err, "give a shorter one")
+}
+
 // The guard is told before a process can run, and again when it is over; what it
 // refuses is not loaded.
 func TestFencedIsToldFirst(t *testing.T) {

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -122,7 +123,7 @@ func (i *Instance) watch(life context.Context, p *process) {
 // obituary counts the end of a process and says why it came.
 func (i *Instance) obituary(p *process) error {
 	why := p.why()
-	if p.limited() {
+	if errors.Is(why, pluginapi.ErrPluginLimit) {
 		i.limits.Add(1)
 	} else {
 		i.crashes.Add(1)
