@@ -49,8 +49,8 @@ boot() {
   [[ -f $mount/cgroup.controllers ]] || mount=/sys/fs/cgroup/unified
   group=$mount/gctest-systemd-$$
   mkdir "$group"
-  echo "$group" >"$dir/cgroup"
   mount -t tmpfs -o mode=755 tmpfs "$dir/run"
+  echo "$group" >"$dir/cgroup"
   (
     echo "$BASHPID" >"$group/cgroup.procs"
     exec setsid unshare --mount --pid --fork --cgroup --uts --ipc --net --propagation private "$0" inside "$dir"
@@ -67,6 +67,10 @@ boot() {
 stop() {
   local dir group
   dir=$(realpath "$1")
+  if [[ ! -f $dir/cgroup ]]; then # it did not get far
+    rm -rf "$dir"
+    return
+  fi
   group=$(cat "$dir/cgroup")
   echo 1 >"$group/cgroup.kill"
   for _ in $(seq 600); do

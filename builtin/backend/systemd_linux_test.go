@@ -275,6 +275,9 @@ func TestSystemdRefuses(t *testing.T) {
 			}
 		})
 	}
+	if os.Getuid() != 0 {
+		return // the others have told
+	}
 	u := NewSystemd("nobody-has-it")
 	if root, err := aSystemd(); err == nil {
 		u.unit.dial = dialAt(root)
