@@ -37,6 +37,26 @@ type RestartPolicy = backend.RestartPolicy
 // mistakes are reported by [Platform.Run].
 func Process(config ProcessConfig) *backend.ProcessBackend { return backend.NewProcess(config) }
 
+// DockerConfig configures [Docker], see [backend.DockerConfig].
+type DockerConfig = backend.DockerConfig
+
+// DockerHealthCheck is a health check of a container.
+type DockerHealthCheck = backend.DockerHealthCheck
+
+// DockerResources limits a container.
+type DockerResources = backend.DockerResources
+
+// Docker returns a backend that runs a container of Docker, or of an engine that
+// serves Docker's API. Its mistakes are reported by [Platform.Run].
+func Docker(config DockerConfig) *backend.DockerBackend { return backend.NewDocker(config) }
+
+// Systemd returns a backend that runs a unit of systemd; its options are in
+// package backend, see [backend.SystemdOption]. Its mistakes are reported by
+// [Platform.Run].
+func Systemd(serviceName string, opts ...backend.SystemdOption) *backend.SystemdBackend {
+	return backend.NewSystemd(serviceName, opts...)
+}
+
 // Role is what this node is for an app. It is "" before the node has joined.
 type Role string
 

@@ -22,6 +22,7 @@ func (f fault) Error() string { return string(f) }
 const (
 	errStopped   fault = "stopped before it was ready"
 	errLeftovers fault = "what an earlier run left behind cannot be ended"
+	errUnseen    fault = "its state cannot be found out"
 	errFenced    fault = "its control group was removed: a guard has ended this instance; stop the backend before it is started again"
 )
 

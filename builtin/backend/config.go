@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Defaults of [ProcessConfig], [RestartPolicy] and [ReadyCheck].
+// Defaults of the backends, of [RestartPolicy] and of [ReadyCheck].
 const (
 	DefaultGracefulTimeout = 10 * time.Second
 	DefaultStartTimeout    = 60 * time.Second
@@ -18,6 +18,10 @@ const (
 	DefaultReadyInterval   = 200 * time.Millisecond
 	DefaultReadyTimeout    = 3 * time.Second
 	DefaultReadyFailures   = 3
+	DefaultStopTimeout     = 30 * time.Second // of a unit; a container has DefaultGracefulTimeout
+	DefaultHealthInterval  = 5 * time.Second
+	DefaultHealthTimeout   = 3 * time.Second
+	DefaultJournalLines    = 100
 )
 
 // OutputHandler receives what the service writes, line by line, without the
@@ -125,10 +129,7 @@ func (c ProcessConfig) withDefaults() ProcessConfig {
 	c.StartTimeout = or(c.StartTimeout, DefaultStartTimeout)
 	c.LogMaxSize = or(c.LogMaxSize, DefaultLogMaxSize)
 	c.LogMaxFiles = or(c.LogMaxFiles, DefaultLogMaxFiles)
-	c.Restart.MaxRestarts = or(c.Restart.MaxRestarts, DefaultMaxRestarts)
-	c.Restart.Window = or(c.Restart.Window, DefaultRestartWindow)
-	c.Restart.Delay = or(c.Restart.Delay, DefaultRestartDelay)
-	c.Restart.Backoff = or(c.Restart.Backoff, DefaultRestartBackoff)
+	c.Restart = withRestartDefaults(c.Restart)
 	if c.Ready != nil {
 		r := *c.Ready
 		r.Exec = slices.Clone(r.Exec)
@@ -138,6 +139,14 @@ func (c ProcessConfig) withDefaults() ProcessConfig {
 		c.Ready = &r
 	}
 	return c
+}
+
+func withRestartDefaults(r RestartPolicy) RestartPolicy {
+	r.MaxRestarts = or(r.MaxRestarts, DefaultMaxRestarts)
+	r.Window = or(r.Window, DefaultRestartWindow)
+	r.Delay = or(r.Delay, DefaultRestartDelay)
+	r.Backoff = or(r.Backoff, DefaultRestartBackoff)
+	return r
 }
 
 // or returns the value, or what it is by default when it is zero.

@@ -1,5 +1,6 @@
-// Package backend holds the backends that are compiled in. Today this is one:
-// [ProcessBackend] runs a program as a child of the host.
+// Package backend holds the backends that are compiled in: [ProcessBackend] runs
+// a program as a child of the host, [DockerBackend] a container, [SystemdBackend]
+// a unit of systemd.
 //
 // A service is not its main process but everything that the main process
 // started. So each service lives in a cage: on Linux a control group (cgroup
@@ -15,4 +16,17 @@
 //	child           one main process, its output and its readiness checks
 //	cage            what holds all processes of a service
 //	output          lines from the child's pipes to the log file and the handler
+//
+// A container and a unit are run by somebody else, who goes on when the host is
+// dead and would restart them. Both have the same supervisor, the keeper: who
+// runs the service is told never to start it by himself, each start is under a
+// lease that holds before and after it, and what was told to systemd or an engine
+// is looked at again, not believed. Their processes carry the instance's mark in
+// their environment, so that a guard finds them whoever started them.
+//
+//	DockerBackend, SystemdBackend   the user's faces
+//	keeper                          start, stop and restart, one at a time
+//	vigil                           the keeper's watch over a service that was started
+//	container, unit                 what the keeper asks: up, down, look, watch
+//	engine                          a room below: the client of the Docker Engine API
 package backend

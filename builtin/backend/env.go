@@ -72,13 +72,25 @@ func environ(user []string, in *pluginapi.Instance, access *pluginapi.Access, le
 		key, _, _ := strings.Cut(e, "=")
 		return ownVariable(key) || accessVariable(key) || hostOnly(key)
 	})
-	if access != nil {
-		env = append(env, envURL+"="+strings.Join(access.URLs, ","), envUser+"="+access.User, envPassword+"="+access.Password, envBucket+"="+access.Bucket)
-		if access.CA != "" {
-			env = append(env, envCA+"="+access.CA)
-		}
-	}
+	env = append(env, toldAccess(access)...)
 	env = append(env, user...)
+	return append(append(env, toldInstance(in, lease)...), runMark)
+}
+
+// toldAccess is the way to the app's data.
+func toldAccess(access *pluginapi.Access) []string {
+	if access == nil {
+		return nil
+	}
+	env := []string{envURL + "=" + strings.Join(access.URLs, ","), envUser + "=" + access.User, envPassword + "=" + access.Password, envBucket + "=" + access.Bucket}
+	if access.CA != "" {
+		env = append(env, envCA+"="+access.CA)
+	}
+	return env
+}
+
+// toldInstance is whose the service is, and under which epoch.
+func toldInstance(in *pluginapi.Instance, lease *pluginapi.Lease) (env []string) {
 	if in != nil {
 		env = append(env, envPlatform+"="+in.Platform, envNode+"="+in.Node, envApp+"="+in.App,
 			envInstance+"="+instanceName(*in))
@@ -86,5 +98,5 @@ func environ(user []string, in *pluginapi.Instance, access *pluginapi.Access, le
 	if lease != nil {
 		env = append(env, envEpoch+"="+strconv.FormatUint(uint64(lease.Epoch), 10))
 	}
-	return append(env, runMark)
+	return env
 }

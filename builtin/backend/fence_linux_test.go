@@ -366,3 +366,16 @@ func TestStartOfARunningServiceBringsALease(t *testing.T) {
 	}
 	await(t, lines, "GCHOST_EPOCH=2")
 }
+
+func TestEmptyFolder(t *testing.T) {
+	p, folder := bound(t, actor(t, "polite"))
+	if !emptyFolder(folder) {
+		t.Error("a control group that is not there holds processes")
+	}
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if emptyFolder(folder) {
+		t.Error("a control group with a process is empty")
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ozanturksever/go-cluster/pluginapi"
+	"github.com/ozanturksever/go-cluster/pluginapi/plugintest"
 )
 
 const treeSize = 20
@@ -104,4 +105,13 @@ func lacking(t testing.TB, args ...any) {
 		t.Fatal(args...)
 	}
 	t.Skip(args...)
+}
+
+// skipFor is lacking for a check of a suite.
+func skipFor(t plugintest.T, why string) {
+	t.Helper()
+	if skip, ok := t.(interface{ Skip(...any) }); ok && (os.Getenv("CI") != "true" || os.Getuid() != 0) {
+		skip.Skip(why)
+	}
+	t.Fatalf("%s", why)
 }

@@ -23,7 +23,9 @@ func TestMain(m *testing.M) {
 	if part := os.Getenv(partVar); part != "" {
 		os.Exit(play(part, os.Args[1:]))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	endFixtures()
+	os.Exit(code)
 }
 
 func play(part string, args []string) int {

@@ -150,6 +150,56 @@ type Settings string
 type BackendConfig struct {
 	Process *ProcessConfig `key:"process"`
 	Plugin  *PluginConfig  `key:"plugin"`
+	Docker  *DockerConfig  `key:"docker"`
+	Systemd *SystemdConfig `key:"systemd"`
+}
+
+// DockerConfig is a container that the host has an engine run.
+type DockerConfig struct {
+	Image        string             `key:"image"`
+	Name         string             `key:"name"`
+	Command      []string           `key:"command"`
+	Env          map[string]string  `key:"env" mask:"values"`
+	Volumes      []string           `key:"volumes"`
+	Ports        []string           `key:"ports"`
+	Network      string             `key:"network"`
+	Labels       map[string]string  `key:"labels"`
+	ExtraArgs    []string           `key:"extra_args"`
+	Socket       string             `key:"socket"`
+	StartTimeout time.Duration      `key:"start_timeout"`
+	StopTimeout  time.Duration      `key:"stop_timeout"`
+	HealthCheck  *DockerCheckConfig `key:"health_check"`
+	Resources    DockerLimitsConfig `key:"resources"`
+	Restart      RestartConfig      `key:"restart"`
+}
+
+// DockerCheckConfig is a health check that the engine makes.
+type DockerCheckConfig struct {
+	Cmd         []string      `key:"cmd"`
+	Interval    time.Duration `key:"interval"`
+	Timeout     time.Duration `key:"timeout"`
+	StartPeriod time.Duration `key:"start_period"`
+	Retries     int           `key:"retries"`
+}
+
+// DockerLimitsConfig limits what a container may use.
+type DockerLimitsConfig struct {
+	Memory     string `key:"memory"`
+	MemorySwap string `key:"memory_swap"`
+	CPUs       string `key:"cpus"` // a number of cores
+	PIDs       int    `key:"pids"`
+}
+
+// SystemdConfig is a unit that the host has systemd run.
+type SystemdConfig struct {
+	Unit           string        `key:"unit"`
+	Dependencies   []string      `key:"dependencies"`
+	HealthEndpoint string        `key:"health_endpoint"`
+	HealthInterval time.Duration `key:"health_interval"`
+	HealthTimeout  time.Duration `key:"health_timeout"`
+	StartTimeout   time.Duration `key:"start_timeout"`
+	StopTimeout    time.Duration `key:"stop_timeout"`
+	Restart        RestartConfig `key:"restart"`
 }
 
 // ProcessConfig is a command that the host starts and watches.
@@ -173,7 +223,7 @@ type ReadyConfig struct {
 	Timeout  time.Duration `key:"timeout"`
 }
 
-// RestartConfig says how often a process that ends by itself is started again
+// RestartConfig says how often a service that ends by itself is started again
 // before the host gives its leadership away.
 type RestartConfig struct {
 	Max    int           `key:"max"`

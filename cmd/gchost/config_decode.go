@@ -98,8 +98,8 @@ func (d *decoder) unknown(t reflect.Type, path, key string) {
 	case ok:
 		f.Text = fmt.Sprintf("unknown key: did you mean %q?", near)
 		f.about = []string{join(path, near)}
-	case len(elsewhere(key)) == 1:
-		f.Text = fmt.Sprintf("unknown key here: did you mean %q, each dot a level?", elsewhere(key)[0])
+	case len(elsewhere(key)) > 0 && len(elsewhere(key)) < 3:
+		f.Text = `unknown key here: did you mean "` + strings.Join(elsewhere(key), `" or "`) + `", each dot a level?`
 	default:
 		f.Text = "unknown key: there are " + strings.Join(keys(t), ", ")
 	}

@@ -38,7 +38,27 @@ func (s *SQLiteConfig) setDefaults() {
 
 func (p *ProcessConfig) setDefaults() {
 	p.GracefulTimeout = 10 * time.Second
-	p.Restart = RestartConfig{Max: 3, Window: time.Minute, Delay: 100 * time.Millisecond}
+	p.Restart.setDefaults()
+}
+
+func (r *RestartConfig) setDefaults() {
+	*r = RestartConfig{Max: 3, Window: time.Minute, Delay: 100 * time.Millisecond}
+}
+
+func (d *DockerConfig) setDefaults() {
+	d.Socket = "/var/run/docker.sock"
+	d.StartTimeout, d.StopTimeout = time.Minute, 10*time.Second
+	d.Restart.setDefaults()
+}
+
+func (d *DockerCheckConfig) setDefaults() {
+	d.Interval, d.Timeout, d.Retries = 30*time.Second, 30*time.Second, 3
+}
+
+func (s *SystemdConfig) setDefaults() {
+	s.HealthInterval, s.HealthTimeout = 5*time.Second, 3*time.Second
+	s.StartTimeout, s.StopTimeout = time.Minute, 30*time.Second
+	s.Restart.setDefaults()
 }
 
 // Machine is what defaults are taken from.

@@ -91,9 +91,6 @@ func (k *checker) pluginUses(key string, a AppConfig) {
 	}
 	if p := a.Backend.Plugin; p != nil {
 		once(key+".backend.plugin.name", p.Name)
-		if a.Backend.Process != nil {
-			k.fault(key+".backend", "has both a process and a plugin: leave one out")
-		}
 	}
 	if a.Placement.Policy != "" {
 		once(key+".placement.policy", a.Placement.Policy)

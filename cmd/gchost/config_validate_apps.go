@@ -37,11 +37,7 @@ func (k *checker) apps(apps []AppConfig) {
 		if a.SQLite != nil {
 			k.sqlite(i, a, databases)
 		}
-		if p := a.Backend.Process; p != nil {
-			k.process(key+".backend.process", *p)
-		} else if len(a.Hooks.all()) == 0 && len(a.Hooks.Plugins) == 0 && a.Backend.Plugin == nil {
-			k.fault(key, "does nothing: give it a backend or hooks")
-		}
+		k.backend(key, a)
 		k.pluginUses(key, a)
 	}
 }
@@ -140,22 +136,10 @@ func (k *checker) process(key string, p ProcessConfig) {
 	k.noZero(key+".args", p.Args)
 	k.dir(key+".dir", p.Dir)
 	k.file(key+".log_file", p.LogFile)
-	for name, value := range sorted(p.Env) {
-		at := keyPath(key+".env", name)
-		switch {
-		case name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0):
-			k.fault(at, "is no variable: a name has no =, and neither name nor value has a zero byte")
-		case slices.Contains(ownVariables(), name):
-			k.fault(at, "is set by gchost itself: choose another name")
-		}
-	}
+	k.env(key+".env", p.Env)
 	k.within(key+".graceful_timeout", p.GracefulTimeout, 10*time.Millisecond, time.Hour)
 	k.ready(key+".ready", p.Ready)
-	if p.Restart.Max < 0 || p.Restart.Max > 1000 {
-		k.fault(key+".restart.max", "%d is out of range: give 0 to 1000, 0 for never", p.Restart.Max)
-	}
-	k.within(key+".restart.window", p.Restart.Window, time.Second, 24*time.Hour)
-	k.within(key+".restart.delay", p.Restart.Delay, time.Millisecond, time.Hour)
+	k.restart(key+".restart", p.Restart)
 }
 
 func (k *checker) ready(key string, r ReadyConfig) {

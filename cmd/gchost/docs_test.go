@@ -49,7 +49,8 @@ func TestConfigIsDocumented(t *testing.T) {
 // The defaults in the table are those of the program.
 func TestDocumentedDefaults(t *testing.T) {
 	text := readDoc(t, "config.md")
-	cfg, _, err := load(t, "apps: [{name: a, backend: {process: {command: x, ready: {tcp: \"h:1\"}}}}]", nil, nil)
+	cfg, _, err := load(t, "apps: [{name: a, backend: {process: {command: x, ready: {tcp: \"h:1\"}}}}, "+
+		"{name: b, backend: {docker: {image: x, health_check: {cmd: [x]}}}}, {name: c, backend: {systemd: {unit: x}}}]", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

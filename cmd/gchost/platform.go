@@ -101,8 +101,8 @@ func newApp(cfg Config, a AppConfig, log *slog.Logger) *cluster.App {
 		opts = append(opts, cluster.WithSQLite(d.Path,
 			cluster.SQLiteSnapshotInterval(d.SnapshotInterval), cluster.SQLiteRetention(d.Retention), cluster.SQLiteStorageAlarm(uint64(d.AlarmMiB)<<20)))
 	}
-	if p := a.Backend.Process; p != nil {
-		opts = append(opts, cluster.WithBackend(cluster.Process(p.process())))
+	if b := a.Backend.backend(); b != nil {
+		opts = append(opts, cluster.WithBackend(b))
 	}
 	app := cluster.NewApp(a.Name, append(opts, a.pluginOptions()...)...)
 	addHooks(app, cfg, a.Hooks, log.With("app", a.Name))
