@@ -90,6 +90,9 @@ func (w *world) librarySpec(h *host) string {
 		s.URL = fmt.Sprintf("nats://127.0.0.1:%d", natsPort)
 	} else {
 		s.Embedded = cluster.EmbeddedConfig{Listen: h.client(), Secret: secret, Cluster: &cluster.EmbeddedCluster{Listen: h.routes(), Mesh: h.mesh()}}
+		if w.o.machines {
+			s.Embedded.TLS = cluster.EmbeddedTLS{CA: w.dir + "/ca.pem", Cert: w.dir + "/cert.pem", Key: w.dir + "/key.pem"}
+		}
 		for _, o := range w.hosts {
 			if o.name != h.name {
 				s.Embedded.Cluster.Peers = append(s.Embedded.Cluster.Peers, cluster.EmbeddedPeer{Name: o.name, Routes: o.routes(), Mesh: o.mesh()})

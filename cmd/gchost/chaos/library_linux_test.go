@@ -25,6 +25,12 @@ type librarySpec struct {
 	Acts                    bool          // each app has a service inside of the process
 	SlowHooks               time.Duration // how long OnActive and OnPassive take
 	SlowStop                time.Duration // how long the service goes on when it is stopped
+
+	// Of the first app.
+	Locks   []string // what clients take and give back all the time
+	Clients int      // of each of these locks
+	Keeps   string   // a lock that is taken and kept
+	Events  string   // a subject of kept events, published and consumed
 }
 
 // runLibrary is a program that uses the library, with its own guard.
@@ -50,14 +56,25 @@ func runLibrary() error {
 	if err != nil {
 		return err
 	}
+	work := clients{p: p, spec: s}
 	for _, name := range s.Apps {
 		app, err := libraryApp(p, name, s)
 		if err != nil {
 			return err
 		}
 		p.Register(app)
+		if work.app == nil {
+			work.app = app
+		}
 	}
-	return p.Run(ctx)
+	if work.w, err = newWriter(entry{Node: s.Node, App: work.app.Name(), PID: os.Getpid()}); err != nil {
+		return err
+	}
+	work.begin(ctx)
+	err = p.Run(ctx)
+	stop()
+	work.work.Wait()
+	return err
 }
 
 func libraryApp(p *cluster.Platform, name string, s librarySpec) (*cluster.App, error) {
