@@ -8,6 +8,10 @@
 // time, and epochs never go down. Each fault is verified by a probe, because a
 // fault that did not happen proves nothing.
 //
+// Clients inside of library nodes take locks and handle events, and write what
+// they know of that to the same journal. The histories of locks are judged by
+// porcupine, with every end that nobody knows left open.
+//
 // There is no fault "wrong wall clock" here: the wall clock of one process
 // cannot be set apart from the machine's. Package host/sim makes it jump.
 //
