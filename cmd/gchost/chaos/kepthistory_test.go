@@ -63,7 +63,7 @@ func checkKept(entries []entry) (faults []string, count map[string]int) {
 // TestKeptChecker plants violations.
 func TestKeptChecker(t *testing.T) {
 	line := func(at int64, node, text, id string, seq uint64, tries int) entry {
-		return entry{T: at, Node: node, App: webApp, About: id, PID: 5, Kind: kindKept, Text: text, Seq: seq, Tries: tries}
+		return entry{T: at, Node: node, App: "web", About: id, PID: 5, Kind: kindKept, Text: text, Seq: seq, Tries: tries}
 	}
 	good := []entry{
 		line(1, "n1", keptSent, "a", 0, 0), line(2, "n1", keptSent, "b", 0, 0),

@@ -161,7 +161,7 @@ func showOp(o porcupine.Operation) string {
 // TestLockChecker plants violations: a model that takes everything proves nothing.
 func TestLockChecker(t *testing.T) {
 	line := func(since, at int64, node, text string, token uint64) entry {
-		return entry{T: at, Since: since, Node: node, App: webApp, About: "x", PID: 5, Kind: kindLock, Text: text, Epoch: token}
+		return entry{T: at, Since: since, Node: node, App: "web", About: "x", PID: 5, Kind: kindLock, Text: text, Epoch: token}
 	}
 	good := []entry{
 		line(1, 9, "n3", lockRefused, 0),
