@@ -64,6 +64,15 @@ func (h *hold) finish(why error) {
 	h.slot.k.mu.Unlock()
 }
 
+// lost is why it is over when the session is: the session may have been given up
+// by a node that shuts down, before Run has come to say so.
+func (h *hold) lost() error {
+	if h.slot.k.cfg.Session().Leaving {
+		return pluginapi.ErrShuttingDown
+	}
+	return errLost
+}
+
 // valid reports whether it is held at this very moment.
 func (h *hold) valid() bool {
 	return h.over.Load() == nil && h.slot.k.cfg.Session().Self == h.self

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ozanturksever/go-cluster/host/bus"
 	"github.com/ozanturksever/go-cluster/host/core/election"
+	"github.com/ozanturksever/go-cluster/host/core/lock"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 )
 
@@ -218,5 +219,27 @@ func TestDeadline(t *testing.T) {
 	want := "[platform.x acquired 0s platform.x released 3s platform.x acquired 0s platform.x lost 1h0m0s platform.x acquired 0s]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// TestLostByLeaving: a node that shuts down has given its session up before Run
+// looks again, and something else makes the lock look at it first.
+func TestLostByLeaving(t *testing.T) {
+	s := newStage(t)
+	l := NewExclusive(Name{Lock: "x"})
+	s.must(l.Lock(t.Context(), s.Keeper))
+	ctx := l.Context()
+	s.mu.Lock()
+	s.session.Leaving, s.session.Self = true, election.Holder{}
+	s.mu.Unlock()
+	for _, slot := range s.allSlots() {
+		slot.step(lock.Look{})
+	}
+	<-ctx.Done()
+	if err := context.Cause(ctx); !errors.Is(err, pluginapi.ErrShuttingDown) {
+		t.Error(err)
+	}
+	if err := l.Unlock(t.Context()); !errors.Is(err, pluginapi.ErrShuttingDown) {
+		t.Error(err)
 	}
 }

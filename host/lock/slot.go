@@ -69,8 +69,9 @@ func (s *slot) do(e lock.Effect) {
 	case lock.Lost:
 		h := s.tickets[e.Ticket].hold
 		s.tell(Lost, h.epoch, s.k.cfg.Now().Sub(h.since))
-		s.k.cfg.Logger.Warn("lock lost: the session in which it was taken is over", "lock", s.name.String(), "epoch", uint64(h.epoch))
-		s.remove(e.Ticket, errLost)
+		why := h.lost()
+		s.k.cfg.Logger.Warn("lock lost", "lock", s.name.String(), "epoch", uint64(h.epoch), "err", why)
+		s.remove(e.Ticket, why)
 	case lock.Left:
 		if h := s.tickets[e.Ticket].hold; h != nil {
 			s.tell(Released, h.epoch, s.k.cfg.Now().Sub(h.since))

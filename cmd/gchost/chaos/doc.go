@@ -12,6 +12,10 @@
 // barrier has made safe. After each fault they must all be there, in copies that
 // are the same and whole.
 //
+// Clients inside of library nodes take locks and handle events, and write what
+// they know of that to the same journal. The histories of locks are judged by
+// porcupine, with every end that nobody knows left open.
+//
 // There is no fault "wrong wall clock" here: the wall clock of one process
 // cannot be set apart from the machine's. Package host/sim makes it jump.
 //

@@ -15,6 +15,9 @@ const (
 	kindStop  = "stop"  // it has ended in order
 	kindHook  = "hook"  // a hook was called; Text is its name
 	kindTold  = "told"  // an event was told; Text is its name, About whom it is about
+	kindLock  = "lock"  // something was done with a lock; Text says what, About is its name, Epoch the token
+	kindKept  = "kept"  // something was done with a kept event; Text says what, About is its id
+	kindAsked = "asked" // a library node answers a signal; Text is the answer
 )
 
 // entry is one line of the journal.
@@ -27,6 +30,11 @@ type entry struct {
 	Kind  string `json:"kind"`
 	Text  string `json:"text,omitempty"`
 	About string `json:"about,omitempty"`
+
+	Since  int64  `json:"since,omitempty"`  // when a call began that ended at T
+	Client int    `json:"client,omitempty"` // of several in one process
+	Seq    uint64 `json:"seq,omitempty"`    // an event's place in its stream
+	Tries  int    `json:"tries,omitempty"`  // how often the event was delivered
 }
 
 // pen writes to a journal. A line is one write to a file that is only appended

@@ -27,6 +27,12 @@ type librarySpec struct {
 	SlowStop                time.Duration // how long the service goes on when it is stopped
 	Rows                    bool          // each app has a service that writes a database, a process of its own
 	Database, Ledger        string        // of such a service
+
+	// Of the first app.
+	Locks   []string // what clients take and give back all the time
+	Clients int      // of each of these locks
+	Keeps   string   // a lock that is taken and kept
+	Events  string   // a subject of kept events, published and consumed
 }
 
 // runLibrary is a program that uses the library, with its own guard.
@@ -52,6 +58,7 @@ func runLibrary() error {
 	if err != nil {
 		return err
 	}
+	work := clients{p: p, spec: s}
 	for _, name := range s.Apps {
 		if s.Rows {
 			p.Register(rowsApp(ctx, name, self, s))
@@ -62,8 +69,18 @@ func runLibrary() error {
 			return err
 		}
 		p.Register(app)
+		if work.app == nil {
+			work.app = app
+		}
 	}
-	return p.Run(ctx)
+	if work.w, err = newWriter(entry{Node: s.Node, App: work.app.Name(), PID: os.Getpid()}); err != nil {
+		return err
+	}
+	work.begin(ctx)
+	err = p.Run(ctx)
+	stop()
+	work.work.Wait()
+	return err
 }
 
 func libraryApp(p *cluster.Platform, name string, s librarySpec) (*cluster.App, error) {

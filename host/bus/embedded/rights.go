@@ -88,6 +88,9 @@ const pulls = "$JS.API.CONSUMER.MSG.NEXT."
 //
 // It cannot subscribe to what it may publish, its app's events: from another
 // service of the app they come twice or not at all, as both accounts carry them.
+// A name of their own in the service's account does not help: a server hands
+// nothing on to an exported stream that came to it by an imported service, so
+// what is published on the same server is never heard.
 func (g *gate) service(app bus.AppNames) rights {
 	bucket := app.Bucket()
 	own := []string{
