@@ -144,7 +144,10 @@ func (c *Capture) Stats() CaptureStats {
 // Times of the loop.
 const (
 	busyPoll    = time.Millisecond       // between two looks at the index
-	busyTime    = 100 * time.Millisecond // how long nothing comes until writes wake it
+	busyTime    = 100 * time.Millisecond // how long nothing comes until only writes wake it
+	armTime     = 3 * time.Millisecond   // how long nothing comes until writes wake it as well
+	wokenTime   = time.Millisecond       // from a write to the commit that it belongs to, mostly
+	wokenNap    = 50 * time.Microsecond  // between two looks then
 	restPoll    = time.Second            // at rest, between two looks at everything
 	invalidTime = 20 * time.Millisecond  // for a writer to finish the index
 	checkTime   = time.Second
@@ -154,6 +157,7 @@ func (c *Capture) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	c.toil()
+	var woken time.Time // by a write
 	armed := false
 	for {
 		if err := ctx.Err(); err != nil {
@@ -167,46 +171,47 @@ func (c *Capture) loop(ctx context.Context) error {
 			}
 		}
 		got, err := c.step(ctx)
-		if err != nil {
+		quiet := now.Sub(c.lastGot)
+		switch {
+		case err != nil:
 			return err
-		}
-		if got {
-			c.lastGot = time.Now()
-			continue
-		}
-		if now.Sub(c.lastGot) < busyTime {
-			timer.Reset(busyPoll)
-			select {
-			case <-ctx.Done():
-			case <-c.kick:
-			case <-timer.C:
+		case got:
+			c.lastGot, woken = time.Now(), time.Time{}
+			if armed && quiet < armTime { // it looks often enough, and writers pay for being watched
+				armed = false
+				c.w.disarm()
 			}
-			continue
-		}
-		if !armed { // and look once more: a write may have been before
+		case !armed && quiet >= armTime: // and look once more: a write may have been before
 			if err := c.w.arm(); err != nil {
 				return cmp.Or(c.d.inPlace(), err)
 			}
 			armed = true
-			continue
-		}
-		if c.rest(ctx, timer) {
-			c.lastGot, armed = time.Now(), false
-			c.w.disarm()
+		case now.Sub(woken) < wokenTime:
+			nap(wokenNap) // the index is memory that a program of others writes: nothing tells of it
+		default:
+			if c.wait(ctx, timer, min(quiet, now.Sub(woken)) < busyTime) {
+				woken = time.Now()
+			}
 		}
 	}
 }
 
-// rest waits for a write, or a wish to know that there was none. It says
-// whether something was written.
-func (c *Capture) rest(ctx context.Context, timer *time.Timer) bool {
-	c.k.busy.Store(false)
-	timer.Reset(restPoll)
+// wait waits for a write, a wish to know that there was none, or the time to
+// look at the index. It says whether something was written.
+func (c *Capture) wait(ctx context.Context, timer *time.Timer, busy bool) bool {
+	poll := busyPoll
+	if !busy {
+		poll = restPoll
+		c.k.busy.Store(false)
+	}
+	timer.Reset(poll)
 	select {
 	case <-ctx.Done():
 	case <-c.kick:
 	case <-timer.C:
-		c.k.wake()
+		if !busy {
+			c.k.wake()
+		}
 	case <-c.w.c:
 		return true
 	}
