@@ -22,8 +22,11 @@ type PrimaryConfig struct {
 	Chunks  snapshot.Store // where changes go that are too large for messages
 	Table   *sqlite.Table  // of the database as the feed has it: what a standby that is promoted knows; nil: not known
 	Capture sqlite.CaptureOptions
-	Large   int          // 0: DefaultLarge
-	Logger  *slog.Logger // nil: nowhere
+	Large   int // 0: DefaultLarge
+	// PagesEvery is the time between two writings of the hashes of the pages to
+	// Path + ".pages": after a crash, what was changed since then is sent again.
+	PagesEvery time.Duration // 0: DefaultPagesEvery
+	Logger     *slog.Logger  // nil: nowhere
 }
 
 // Primary feeds the changes of a database to the standbys.
@@ -39,6 +42,7 @@ type Primary struct {
 	mu      sync.Mutex
 	emitted uint64        // last transaction that the capture has given out
 	durable flow.Position // up to there the feed has it
+	seq     uint64        // the feed's message there
 	fenced  bool
 	changed chan struct{} // closed when one of the above changes
 
@@ -46,6 +50,7 @@ type Primary struct {
 	waiting []batch // as the machine's queue
 	held    []chan struct{}
 	holding bool
+	kept    time.Time // when the hashes were last written; the capture's
 }
 
 // batch is a change on its way to the loop.
@@ -79,15 +84,11 @@ func OpenPrimary(ctx context.Context, cfg PrimaryConfig) (*Primary, error) {
 	}
 	at := flow.Position{Epoch: last.Epoch, TX: last.Last, Sum: last.Post}
 	p := &Primary{
-		cfg: cfg, answers: make(chan flow.Input, 1), batches: make(chan batch), durable: at, emitted: at.TX, changed: make(chan struct{}),
+		cfg: cfg, answers: make(chan flow.Input, 1), batches: make(chan batch), durable: at, seq: head.LastSeq, emitted: at.TX, kept: time.Now(), changed: make(chan struct{}),
 		machine: flow.NewPrimary(cfg.Epoch, head.EpochSeq, at, head.LastSeq, 0),
-		encoder: &encoder{epoch: cfg.Epoch, tx: at.TX, cache: newCache(), chunks: cfg.Chunks, large: cmp.Or(cfg.Large, DefaultLarge), now: time.Now},
+		encoder: &encoder{epoch: cfg.Epoch, tx: at.TX, sum: at.Sum, cache: newCache(), chunks: cfg.Chunks, large: cmp.Or(cfg.Large, DefaultLarge), now: time.Now},
 	}
-	if cfg.Table != nil && cfg.Table.Sum() == at.Sum {
-		p.given = cfg.Table
-	} else if at.Sum != 0 {
-		p.encoder.whole = at.Sum // all pages are sent, on top of whatever is there
-	}
+	p.base(ctx, head, at)
 	if p.capture, err = sqlite.OpenCapture(ctx, cfg.Path, cfg.Capture); err != nil {
 		return nil, fmt.Errorf("open primary: %w", err)
 	}
@@ -98,6 +99,25 @@ func OpenPrimary(ctx context.Context, cfg PrimaryConfig) (*Primary, error) {
 		return nil, fmt.Errorf("open primary: %w", err)
 	}
 	return p, nil
+}
+
+// base finds out what the feed has. What is not known is sent, on top of whatever
+// is there.
+func (p *Primary) base(ctx context.Context, head Head, at flow.Position) {
+	if t := p.cfg.Table; t != nil && t.Sum() == at.Sum {
+		p.given = t
+		return
+	}
+	if at.Sum == 0 {
+		return
+	}
+	t, exact, err := recall(ctx, p.cfg.Path, p.cfg.Feed, head)
+	if err != nil {
+		p.cfg.Logger.Info("what the feed has of the pages is not known: all of them are sent", "database", p.cfg.Path, "why", err)
+	}
+	if p.given = t; !exact {
+		p.encoder.whole = at.Sum
+	}
 }
 
 // lastOf is the last change of a feed.

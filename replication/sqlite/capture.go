@@ -115,7 +115,8 @@ func (c *Capture) Run(ctx context.Context, given *Table, emit Emit) error {
 }
 
 // Table is the hashes of what was given out. It is for use after Run has
-// returned.
+// returned, and while Run is in Emit with part 0 of a change: then it is what
+// was before that.
 func (c *Capture) Table() *Table { return c.table }
 
 // Sync waits until every transaction that was committed before the call has
