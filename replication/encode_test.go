@@ -30,8 +30,8 @@ func TestBrokenOff(t *testing.T) {
 			if _, m, err := e.add(t.Context(), c); err != nil || m != nil {
 				t.Fatal(err)
 			}
-			c = part(2, false, 1)
-			c.Part, c.Pre = 1, 5
+			c.More, c.Pages[0].Data = false, data(3)
+			c.Pages[0].Data[100]++
 		}
 		if i == 0 {
 			c.More = false

@@ -85,6 +85,38 @@ func TestPagesKept(t *testing.T) {
 	}
 }
 
+// TestPagesWentBack: the database is an older one than the feed's end, put back
+// by an operator or by a power cut, and the hashes are as old: the feed goes where
+// the database is.
+func TestPagesWentBack(t *testing.T) {
+	p := newPlatform(t, 24, 0)
+	db := p.create(1)
+	p.exec(db, "INSERT INTO t VALUES(1, 'x')")
+	s := p.standby(2)
+	pr := p.primary(1, 1, nil)
+	p.sync(pr)
+	_ = pr.stop()
+	p.exec(db, "PRAGMA wal_checkpoint(TRUNCATE)")
+	file, hashes := p.read(p.path(1)), p.read(p.path(1)+".pages")
+	pr = p.primary(1, 2, nil)
+	p.exec(db, "INSERT INTO t VALUES(2, randomblob(20000))")
+	p.sync(pr)
+	p.reach(s)
+	_ = pr.stop()
+	db.Close()
+	for _, end := range []string{"-wal", "-shm"} {
+		_ = os.Remove(p.path(1) + end)
+	}
+	p.write(p.path(1), file)
+	p.write(p.path(1)+".pages", hashes)
+	pr = p.primary(1, 3, nil)
+	p.sync(pr)
+	p.reach(s)
+	if have := p.rows(2); len(have) != 1 || len(s.Stats().Resyncs) != 0 {
+		t.Errorf("%v %+v", have, s.Stats())
+	}
+}
+
 // TestPagesWrittenMeanwhile: the hashes are also written while changes come, and
 // a primary that is lost then sends little.
 func TestPagesWrittenMeanwhile(t *testing.T) {
