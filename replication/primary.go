@@ -20,6 +20,7 @@ type PrimaryConfig struct {
 	Epoch   uint64         // of the leadership
 	Feed    Feed           // of the app
 	Chunks  snapshot.Store // where changes go that are too large for messages
+	Shelf   Shelf          // of the snapshots that it takes; nil: none
 	Table   *sqlite.Table  // of the database as the feed has it: what a standby that is promoted knows; nil: not known
 	Capture sqlite.CaptureOptions
 	Large   int // 0: DefaultLarge
@@ -38,11 +39,13 @@ type Primary struct {
 	given   *sqlite.Table
 	answers chan flow.Input
 	batches chan batch
+	reading sync.WaitGroup // of the database, by snapshots
 
 	mu      sync.Mutex
 	emitted uint64        // last transaction that the capture has given out
 	durable flow.Position // up to there the feed has it
 	seq     uint64        // the feed's message there
+	marks   []mark
 	fenced  bool
 	changed chan struct{} // closed when one of the above changes
 
@@ -138,4 +141,7 @@ func changeOf(h segment.Header) flow.Change {
 }
 
 // Close lets go of the database. Run must have returned.
-func (p *Primary) Close() { p.capture.Close() }
+func (p *Primary) Close() {
+	p.reading.Wait()
+	p.capture.Close()
+}

@@ -114,7 +114,7 @@ func (p *Primary) do(ctx context.Context, wg *sync.WaitGroup, cancel context.Can
 		p.holding = e.Wait
 	case flow.Durable:
 		p.waiting = p.waiting[1:]
-		p.note(func() { p.durable, p.seq = e.Position, e.Seq })
+		p.note(func() { p.durable, p.seq = e.Position, e.Seq; p.answerMarks() })
 	case flow.Fenced:
 		cancel(fmt.Errorf("%w: epoch %d has been raised, this is %d", pluginapi.ErrFenced, e.By, p.cfg.Epoch))
 		p.note(func() { p.fenced = true })

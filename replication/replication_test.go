@@ -99,7 +99,7 @@ type primary struct {
 func (p *platform) primary(node int, epoch uint64, table *sqlite.Table) primary {
 	p.t.Helper()
 	pr, err := replication.OpenPrimary(p.within(), replication.PrimaryConfig{
-		Path: p.path(node), Epoch: epoch, Feed: p.feed, Chunks: store{p.shelf}, Table: table, Large: 2 << 20, Logger: p.log.With("node", node),
+		Path: p.path(node), Epoch: epoch, Feed: p.feed, Chunks: store{p.shelf}, Shelf: p.shelf, Table: table, Large: 2 << 20, Logger: p.log.With("node", node),
 	})
 	if err != nil {
 		p.t.Fatal(err)

@@ -28,6 +28,7 @@ type Capture struct {
 	kick    chan struct{}
 	isRead  *waiters // until it is read
 	isGiven *waiters // until it is given out
+	pins    chan *pinWish
 	stats   counters
 	ran     atomic.Bool
 
@@ -39,6 +40,7 @@ type Capture struct {
 	reader  *wal.Reader
 	batch   batch
 	out     []byte // of pages that are not in memory
+	wish    *pinWish
 	reading []chan struct{}
 	giving  []chan struct{}
 	bad     int       // times in a row that the log did not follow
@@ -59,7 +61,7 @@ func OpenCapture(ctx context.Context, path string, o CaptureOptions) (*Capture, 
 	if err != nil {
 		return nil, err
 	}
-	c := &Capture{d: d, o: o, kick: make(chan struct{}, 1)}
+	c := &Capture{d: d, o: o, kick: make(chan struct{}, 1), pins: make(chan *pinWish)}
 	c.isRead, c.isGiven = newWaiters(c.kick), newWaiters(c.kick)
 	if c.k, err = newKeeper(ctx, d, o, c.isRead, &c.stats); err == nil {
 		c.w, err = newWaker(d.log.path)
@@ -104,6 +106,7 @@ func (c *Capture) Run(ctx context.Context, given *Table, emit Emit) error {
 	err := c.loop(ctx)
 	c.isRead.close()
 	c.isGiven.close()
+	c.endWish(pinAnswer{err: pluginapi.ErrShuttingDown})
 	cancel()
 	wg.Wait()
 	c.k.letGo()
@@ -240,6 +243,12 @@ func (c *Capture) step(ctx context.Context) (got bool, err error) {
 		return false, c.recover(ctx)
 	}
 	c.invalid = time.Time{}
+	present := true
+	if w := c.wished(ctx); w != nil {
+		if to := c.toWish(w); to != nil {
+			x, present = *to, false
+		}
+	}
 	verdict := c.judge(x)
 	if verdict == nothing {
 		release(&c.reading)
@@ -251,7 +260,7 @@ func (c *Capture) step(ctx context.Context) (got bool, err error) {
 		c.o.Logger.Info("history of the log changed: comparing all pages", "database", c.d.path)
 		return true, c.resync(ctx)
 	}
-	err = c.follow(ctx, x)
+	err = c.follow(ctx, x, present)
 	switch {
 	case err == nil:
 		c.change, c.bad = x.Change, 0
