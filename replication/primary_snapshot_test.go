@@ -23,6 +23,7 @@ func TestLeaderSnapshot(t *testing.T) {
 	p := newPlatform(t, 31, 20)
 	db := p.create(1)
 	defer db.Close()
+	p.exec(db, "PRAGMA synchronous=normal")
 	p.exec(db, "CREATE TABLE total(n, s)")
 	p.exec(db, "INSERT INTO total VALUES(0, 0)")
 	pr := p.primary(1, 1, nil)
@@ -33,7 +34,13 @@ func TestLeaderSnapshot(t *testing.T) {
 	wg.Go(func() { write(t, ctx, db) })
 	var last *snapshot.Manifest
 	var all []snapshot.Manifest
+	until := p.within()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for i := range 6 {
+		for last != nil && pr.Stats().Emitted <= last.TX+2 && until.Err() == nil {
+			<-tick.C
+		}
 		m, err := p.leaderSnapshot(p.within(), pr, fmt.Sprint("s", i), last)
 		if err != nil {
 			t.Fatal(err)
