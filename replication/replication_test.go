@@ -30,6 +30,7 @@ type platform struct {
 	shelf *shelf
 	dir   string
 	log   *slog.Logger
+	name  map[int]string // of databases that are elsewhere
 }
 
 func newPlatform(t *testing.T, seed uint64, faults int) *platform {
@@ -41,10 +42,13 @@ func newPlatform(t *testing.T, seed uint64, faults int) *platform {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level}))
-	return &platform{t: t, feed: newFeed(seed, faults), shelf: newShelf(), dir: t.TempDir(), log: log}
+	return &platform{t: t, feed: newFeed(seed, faults), shelf: newShelf(), dir: t.TempDir(), log: log, name: map[int]string{}}
 }
 
 func (p *platform) path(node int) string {
+	if name := p.name[node]; name != "" {
+		return name
+	}
 	return filepath.Join(p.dir, fmt.Sprint("node", node, ".db"))
 }
 
