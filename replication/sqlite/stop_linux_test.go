@@ -110,14 +110,14 @@ func TestKillAtEachWrite(t *testing.T) {
 	_ = r.stop()
 	r.finish(r.stress(1, 10))
 	end := r.watch()
-	kills := 16
+	kills := 12
 	if long() {
 		kills = 150
 	}
 	killed := 0
 	for n := 1; n <= kills; n++ {
 		writer := r.stress(n, 100000, "checkpoint")
-		what := strconv.Itoa(n * n) // the first ones are those of the start
+		what := strconv.Itoa(2*n - 1)
 		if n%4 == 0 {
 			what = strconv.Itoa(n / 4)
 		}
