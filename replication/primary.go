@@ -96,12 +96,19 @@ func OpenPrimary(ctx context.Context, cfg PrimaryConfig) (*Primary, error) {
 		return nil, fmt.Errorf("open primary: %w", err)
 	}
 	// From now on the database may have what the feed does not have.
-	err = remember(cfg.Path, place{Epoch: at.Epoch, TX: at.TX, Seq: head.LastSeq, Sum: at.Sum, Primary: cfg.Epoch, Boot: boot()})
-	if err != nil {
+	if err := p.remember(); err != nil {
 		p.capture.Close()
 		return nil, fmt.Errorf("open primary: %w", err)
 	}
 	return p, nil
+}
+
+// remember writes down up to where the feed has the database for certain.
+func (p *Primary) remember() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.durable
+	return remember(p.cfg.Path, place{Epoch: at.Epoch, TX: at.TX, Seq: p.seq, Sum: at.Sum, Primary: p.cfg.Epoch, Boot: boot()})
 }
 
 // base finds out what the feed has. What is not known is sent, on top of whatever

@@ -29,6 +29,9 @@ func (p *Primary) Run(ctx context.Context) error {
 	p.loop(ctx, &wg, cancel)
 	wg.Wait()
 	p.note(func() { p.fenced = true }) // nothing more will be durable
+	if err := p.remember(); err != nil {
+		p.cfg.Logger.Warn("remember position", "database", p.cfg.Path, "err", err)
+	}
 	if t := p.capture.Table(); t != nil && t.Pages() > 0 && t.Sum() == p.durable.Sum {
 		p.keep(t)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -549,6 +550,12 @@ func TestDiverged(t *testing.T) {
 	aside := old.Stats().Aside
 	if len(aside) != 1 {
 		t.Fatalf("%v", aside)
+	}
+	report := string(p.read(aside[0] + ".txt"))
+	for _, line := range []string{" of epoch 1. The feed is in epoch 2 now", "It has 2 pages of 4096 bytes", "1 pages differ", `"t": 1 pages, 1 differ`} {
+		if !strings.Contains(report, line) {
+			t.Errorf("%q is not in the report: %s", line, report)
+		}
 	}
 	kept, err := sql.Open("sqlite", "file:"+aside[0])
 	if err != nil {

@@ -45,8 +45,8 @@ func (s *Standby) resync(ctx context.Context, why flow.Why) error {
 // errRebuild says that there is no snapshot, but all of the feed.
 var errRebuild = errors.New("the copy is made anew from the feed")
 
-// rebuild moves the copy aside, for it has what nobody else has, and begins with
-// an empty one.
+// rebuild moves the copy aside, for it has what nobody else has, with a report
+// beside it, and begins with an empty one.
 func (s *Standby) rebuild(ctx context.Context) error {
 	s.reading.Wait()
 	s.applier.Close()
@@ -57,6 +57,11 @@ func (s *Standby) rebuild(ctx context.Context) error {
 		}
 	}
 	s.cfg.Logger.Warn("the copy has what the feed does not have: it is kept aside and made anew", "database", s.cfg.Path, "aside", aside)
+	if head, err := s.cfg.Feed.Head(ctx); err == nil {
+		if err := reportDiverged(ctx, s.cfg.Path, aside, head); err != nil {
+			s.cfg.Logger.Warn("what the database aside has is not written down", "aside", aside, "err", err)
+		}
+	}
 	s.note(func() { s.stats.Aside = append(s.stats.Aside, aside) })
 	a, err := sqlite.OpenApplier(ctx, s.cfg.Path, s.cfg.Apply)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"time"
 )
 
 // The tables of a trade with warehouses, districts, customers, orders and
@@ -232,8 +231,6 @@ func TestTrade(t *testing.T) {
 	wg.Go(func() {
 		copied := p.open(2)
 		defer copied.Close()
-		tick := time.NewTicker(2 * time.Millisecond)
-		defer tick.Stop()
 		for ctx.Err() == nil {
 			orders, err := rules(copied)
 			if err != nil {
@@ -241,7 +238,6 @@ func TestTrade(t *testing.T) {
 				return
 			}
 			looks, states[orders] = looks+1, true
-			<-tick.C
 		}
 	})
 	done, err := trade(ctx, db, 1, each)
