@@ -12,9 +12,6 @@ import (
 	"github.com/ozanturksever/go-cluster/replication/sqlite"
 )
 
-// long says whether the long forms of tests are wanted.
-func long() bool { return os.Getenv("CHAOS") == "long" }
-
 // A writer is stopped while it holds the lock of writers, with pages of its
 // transaction in the log already. What was committed is in the copy, a barrier
 // and a pin do not wait for it, nothing is looked at more often than it should
