@@ -107,7 +107,7 @@ func TestKillAtEachWrite(t *testing.T) {
 	_ = r.stop()
 	r.finish(r.stress(1, 10))
 	end := r.watch()
-	kills := 12
+	kills := 9
 	if long() {
 		kills = 150
 	}

@@ -51,7 +51,7 @@ func TestWALBoundedNoSnapshotStorm(t *testing.T) {
 	r.sync()
 	most := int64(0)
 	f := newForeign(t, r.source)
-	for range 60 {
+	for range 25 {
 		f.fill(20, 10000)
 		st, err := os.Stat(r.source + "-wal")
 		if err != nil {
