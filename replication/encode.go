@@ -25,6 +25,7 @@ type encoder struct {
 	tx     uint64 // last transaction
 	cache  *cache
 	commit uint32
+	sum    page.Sum // of the database after the last transaction
 	chunks snapshot.Store
 	large  int
 	now    func() time.Time
@@ -69,7 +70,7 @@ func (e *encoder) add(ctx context.Context, c sqlite.Change) (ch flow.Change, mes
 	for _, m := range messages {
 		ch.Bytes += len(m)
 	}
-	e.tx, e.open, e.names = e.header.Last, nil, nil
+	e.tx, e.sum, e.whole, e.open, e.names = e.header.Last, e.header.Post, 0, nil, nil
 	return ch, messages, err
 }
 
@@ -83,9 +84,12 @@ func (e *encoder) begin(c sqlite.Change) (err error) {
 		PageSize: c.PageSize, Commit: c.Commit, Pre: c.Pre, Post: c.Post,
 	}
 	e.names = nil
+	if e.open != nil { // a change that the capture has broken off: nobody has its pages
+		e.cache = newCache()
+	}
 	prev := e.cache.get
 	if e.whole != 0 {
-		e.header.Pre, e.whole, prev = e.whole, 0, nil
+		e.header.Pre, prev = e.whole, nil
 	}
 	e.open, err = segment.NewEncoder(e.header, prev, messageSize)
 	return err

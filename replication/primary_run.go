@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,12 @@ func (p *Primary) Run(ctx context.Context) error {
 	p.loop(ctx, &wg, cancel)
 	wg.Wait()
 	p.note(func() { p.fenced = true }) // nothing more will be durable
+	if err := p.remember(); err != nil {
+		p.cfg.Logger.Warn("remember position", "database", p.cfg.Path, "err", err)
+	}
+	if t := p.capture.Table(); t != nil && t.Pages() > 0 && t.Sum() == p.durable.Sum {
+		p.keep(t)
+	}
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("feed changes of %s: %w", p.cfg.Path, err)
 	}
@@ -37,6 +44,12 @@ func (p *Primary) Run(ctx context.Context) error {
 // emit takes one part of a change from the capture, and holds it up when too
 // much is on its way.
 func (p *Primary) emit(ctx context.Context, c sqlite.Change) error {
+	if every := cmp.Or(p.cfg.PagesEvery, DefaultPagesEvery); c.Part == 0 && time.Since(p.kept) >= every {
+		p.kept = time.Now()
+		if t := p.capture.Table(); t.Sum() == p.encoder.sum { // else not all of it is known
+			p.keep(t)
+		}
+	}
 	change, messages, err := p.encoder.add(ctx, c)
 	if err != nil || messages == nil {
 		return err
@@ -53,6 +66,17 @@ func (p *Primary) emit(ctx context.Context, c sqlite.Change) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// keep writes the hashes of the database as it was at a change that is in the
+// feed or on its way there.
+func (p *Primary) keep(t *sqlite.Table) {
+	p.mu.Lock()
+	seq := p.seq
+	p.mu.Unlock()
+	if err := keepPages(p.cfg.Path, pages{t, seq}); err != nil {
+		p.cfg.Logger.Warn("a restart will send all pages", "database", p.cfg.Path, "err", err)
 	}
 }
 
@@ -93,7 +117,7 @@ func (p *Primary) do(ctx context.Context, wg *sync.WaitGroup, cancel context.Can
 		p.holding = e.Wait
 	case flow.Durable:
 		p.waiting = p.waiting[1:]
-		p.note(func() { p.durable = e.Position })
+		p.note(func() { p.durable, p.seq = e.Position, e.Seq; p.answerMarks() })
 	case flow.Fenced:
 		cancel(fmt.Errorf("%w: epoch %d has been raised, this is %d", pluginapi.ErrFenced, e.By, p.cfg.Epoch))
 		p.note(func() { p.fenced = true })

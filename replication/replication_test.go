@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,6 +31,7 @@ type platform struct {
 	shelf *shelf
 	dir   string
 	log   *slog.Logger
+	name  map[int]string // of databases that are elsewhere
 }
 
 func newPlatform(t *testing.T, seed uint64, faults int) *platform {
@@ -41,10 +43,13 @@ func newPlatform(t *testing.T, seed uint64, faults int) *platform {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level}))
-	return &platform{t: t, feed: newFeed(seed, faults), shelf: newShelf(), dir: t.TempDir(), log: log}
+	return &platform{t: t, feed: newFeed(seed, faults), shelf: newShelf(), dir: t.TempDir(), log: log, name: map[int]string{}}
 }
 
 func (p *platform) path(node int) string {
+	if name := p.name[node]; name != "" {
+		return name
+	}
 	return filepath.Join(p.dir, fmt.Sprint("node", node, ".db"))
 }
 
@@ -99,7 +104,7 @@ type primary struct {
 func (p *platform) primary(node int, epoch uint64, table *sqlite.Table) primary {
 	p.t.Helper()
 	pr, err := replication.OpenPrimary(p.within(), replication.PrimaryConfig{
-		Path: p.path(node), Epoch: epoch, Feed: p.feed, Chunks: store{p.shelf}, Table: table, Large: 2 << 20, Logger: p.log.With("node", node),
+		Path: p.path(node), Epoch: epoch, Feed: p.feed, Chunks: store{p.shelf}, Shelf: p.shelf, Table: table, Large: 2 << 20, Logger: p.log.With("node", node),
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -553,6 +558,12 @@ func diverged(t *testing.T, shot bool) {
 	aside := old.Stats().Aside
 	if len(aside) != 1 {
 		t.Fatalf("%v", aside)
+	}
+	report := string(p.read(aside[0] + ".txt"))
+	for _, line := range []string{" of epoch 1. The feed is in epoch 2 now", "It has 2 pages of 4096 bytes", "1 pages differ", `"t": 1 pages, 1 differ`} {
+		if !strings.Contains(report, line) {
+			t.Errorf("%q is not in the report: %s", line, report)
+		}
 	}
 	kept, err := sql.Open("sqlite", "file:"+aside[0])
 	if err != nil {

@@ -76,13 +76,19 @@ func OpenStandby(ctx context.Context, cfg StandbyConfig) (*Standby, error) {
 }
 
 // Close lets go of the copy and returns the table of its pages, for the primary
-// that takes over, or nil when there is no copy. Run must have returned.
+// that takes over, or nil when there is no copy. The hashes are kept beside the
+// copy as well. Run must have returned.
 func (s *Standby) Close() *sqlite.Table {
 	s.reading.Wait()
 	table := s.applier.Table()
 	s.applier.Close()
 	if table.Pages() == 0 {
 		return nil
+	}
+	if s.seq > 0 && table.Sum() == s.at.Sum {
+		if err := keepPages(s.cfg.Path, pages{table, s.seq}); err != nil {
+			s.cfg.Logger.Warn("a primary will send all pages", "database", s.cfg.Path, "err", err)
+		}
 	}
 	return table
 }

@@ -48,10 +48,10 @@ var errRebuild = errors.New("the copy is made anew from the feed")
 // Aside is between the path of a copy that was kept aside and the time.
 const Aside = ".diverged-"
 
-// rebuild moves the copy aside, for it has what nobody else has, and begins with
-// an empty one.
+// rebuild moves the copy aside, for it has what nobody else has, with a report
+// beside it, and begins with an empty one.
 func (s *Standby) rebuild(ctx context.Context) error {
-	if err := s.moveAside(); err != nil {
+	if err := s.moveAside(ctx); err != nil {
 		return err
 	}
 	if err := s.reopen(ctx); err != nil {
@@ -71,8 +71,9 @@ func (s *Standby) reopen(ctx context.Context) error {
 	return nil
 }
 
-// moveAside closes the copy and keeps it under another name.
-func (s *Standby) moveAside() error {
+// moveAside closes the copy and keeps it under another name, with a report of
+// what it has beside it.
+func (s *Standby) moveAside(ctx context.Context) error {
 	s.reading.Wait()
 	s.applier.Close()
 	aside := fmt.Sprintf("%s%s%s", s.cfg.Path, Aside, time.Now().UTC().Format("20060102T150405.000Z"))
@@ -82,6 +83,11 @@ func (s *Standby) moveAside() error {
 		}
 	}
 	s.cfg.Logger.Warn("the copy has what the feed does not have: it is kept aside and made anew", "database", s.cfg.Path, "aside", aside)
+	if head, err := s.cfg.Feed.Head(ctx); err == nil {
+		if err := reportDiverged(ctx, s.cfg.Path, aside, head); err != nil {
+			s.cfg.Logger.Warn("what the database aside has is not written down", "aside", aside, "err", err)
+		}
+	}
 	s.note(func() { s.stats.Aside = append(s.stats.Aside, aside) })
 	return nil
 }
@@ -132,7 +138,7 @@ func (s *Standby) takeOver(ctx context.Context, m snapshot.Manifest) error {
 		return nil
 	case table.PageSize() != m.PageSize || remembered(s.cfg.Path).Primary != 0:
 		// It led last, and may have what nobody else has.
-		if err := s.moveAside(); err != nil {
+		if err := s.moveAside(ctx); err != nil {
 			return err
 		}
 		return s.restore(ctx, m)

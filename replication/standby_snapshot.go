@@ -52,19 +52,25 @@ func (s *Standby) Snapshot(ctx context.Context, m snapshot.Manifest, last *snaps
 	}
 	defer s.reading.Done()
 	defer got.p.Close()
-	m.Epoch, m.TX, m.Seq = got.at.Epoch, got.at.TX, got.seq
-	m.PageSize, m.Pages = got.p.PageSize(), got.p.Pages()
-	m, err := snapshot.Take(ctx, m, got.p, last, s.cfg.Chunks)
-	if err == nil && m.Sum != got.p.Sum() {
-		err = fmt.Errorf("its checksum is %016x, that of the copy %016x", uint64(m.Sum), uint64(got.p.Sum()))
-	}
-	if err == nil {
-		err = s.cfg.Shelf.Put(ctx, m)
-	}
+	m, err := keepSnapshot(ctx, m, got, last, s.cfg.Chunks, s.cfg.Shelf)
 	if err != nil {
 		return m, fmt.Errorf("take snapshot of %s: %w", s.cfg.Path, err)
 	}
 	return m, nil
+}
+
+// keepSnapshot stores a pinned database and then its manifest.
+func keepSnapshot(ctx context.Context, m snapshot.Manifest, got pinned, last *snapshot.Manifest, chunks snapshot.Store, shelf Shelf) (snapshot.Manifest, error) {
+	m.Epoch, m.TX, m.Seq = got.at.Epoch, got.at.TX, got.seq
+	m.PageSize, m.Pages = got.p.PageSize(), got.p.Pages()
+	m, err := snapshot.Take(ctx, m, got.p, last, chunks)
+	if err != nil {
+		return m, err
+	}
+	if m.Sum != got.p.Sum() {
+		return m, fmt.Errorf("its checksum is %016x, that of the database %016x", uint64(m.Sum), uint64(got.p.Sum()))
+	}
+	return m, shelf.Put(ctx, m)
 }
 
 // pin answers a wish, between two changes.

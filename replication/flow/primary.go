@@ -109,7 +109,7 @@ func (p *Primary) stored(seq uint64) []Effect {
 	done := p.queue[0]
 	p.queue, p.bytes = slices.Delete(p.queue, 0, 1), p.bytes-done.Bytes
 	p.state, p.seq, p.durable = idle, seq, done.end()
-	return append(append([]Effect{Durable{p.durable}}, p.hold()...), p.next()...)
+	return append(append([]Effect{Durable{p.durable, seq}}, p.hold()...), p.next()...)
 }
 
 // found compares the stream with the change whose fate is open.

@@ -59,8 +59,11 @@ type (
 	Probe struct{}
 	// Hold says whether the capture is to wait; what is written meanwhile stays in the database's own log.
 	Hold struct{ Wait bool }
-	// Durable says up to where the database is in the stream.
-	Durable struct{ Position Position }
+	// Durable says up to where the database is in the stream: up to the message at Seq.
+	Durable struct {
+		Position Position
+		Seq      uint64
+	}
 	// Fenced says that this primary's time is over: nothing that it sends is stored any more. By is the newer epoch, or 0 when the stream was changed by something else.
 	Fenced struct{ By uint64 }
 )

@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"github.com/ozanturksever/go-cluster/replication/page"
@@ -355,7 +356,11 @@ func (w *world) settle() {
 // the same.
 func TestWorld(t *testing.T) {
 	resyncs := map[Why]int{}
-	for seed := range uint64(300) {
+	seeds := uint64(150)
+	if os.Getenv("CHAOS") == "long" {
+		seeds = 5000
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := &world{t: t, r: rand.New(rand.NewPCG(seed, 5)), resyncs: resyncs}
 			w.takeover()

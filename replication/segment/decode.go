@@ -84,6 +84,15 @@ func (s Segment) Each(prev func(number uint32) []byte, fn func(page.Page) error)
 	})
 }
 
+// Numbers calls fn with the number of each page, rising. A segment of chunks has
+// none.
+func (s Segment) Numbers(fn func(number uint32)) error {
+	return s.walk(func(number uint32, _ byte, _ []byte) error {
+		fn(number)
+		return nil
+	})
+}
+
 // walk takes the body apart.
 func (s Segment) walk(fn func(number uint32, kind byte, content []byte) error) error {
 	b, last := s.body, uint64(0)

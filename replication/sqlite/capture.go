@@ -28,6 +28,7 @@ type Capture struct {
 	kick    chan struct{}
 	isRead  *waiters // until it is read
 	isGiven *waiters // until it is given out
+	pins    chan *pinWish
 	stats   counters
 	ran     atomic.Bool
 
@@ -39,6 +40,7 @@ type Capture struct {
 	reader  *wal.Reader
 	batch   batch
 	out     []byte // of pages that are not in memory
+	wish    *pinWish
 	reading []chan struct{}
 	giving  []chan struct{}
 	bad     int       // times in a row that the log did not follow
@@ -59,7 +61,7 @@ func OpenCapture(ctx context.Context, path string, o CaptureOptions) (*Capture, 
 	if err != nil {
 		return nil, err
 	}
-	c := &Capture{d: d, o: o, kick: make(chan struct{}, 1)}
+	c := &Capture{d: d, o: o, kick: make(chan struct{}, 1), pins: make(chan *pinWish)}
 	c.isRead, c.isGiven = newWaiters(c.kick), newWaiters(c.kick)
 	if c.k, err = newKeeper(ctx, d, o, c.isRead, &c.stats); err == nil {
 		c.w, err = newWaker(d.log.path)
@@ -104,6 +106,7 @@ func (c *Capture) Run(ctx context.Context, given *Table, emit Emit) error {
 	err := c.loop(ctx)
 	c.isRead.close()
 	c.isGiven.close()
+	c.endWish(pinAnswer{err: pluginapi.ErrShuttingDown})
 	cancel()
 	wg.Wait()
 	c.k.letGo()
@@ -115,7 +118,8 @@ func (c *Capture) Run(ctx context.Context, given *Table, emit Emit) error {
 }
 
 // Table is the hashes of what was given out. It is for use after Run has
-// returned.
+// returned, and while Run is in Emit with part 0 of a change: then it is what
+// was before that.
 func (c *Capture) Table() *Table { return c.table }
 
 // Sync waits until every transaction that was committed before the call has
@@ -144,7 +148,10 @@ func (c *Capture) Stats() CaptureStats {
 // Times of the loop.
 const (
 	busyPoll    = time.Millisecond       // between two looks at the index
-	busyTime    = 100 * time.Millisecond // how long nothing comes until writes wake it
+	busyTime    = 100 * time.Millisecond // how long nothing comes until only writes wake it
+	armTime     = 3 * time.Millisecond   // how long nothing comes until writes wake it as well
+	wokenTime   = time.Millisecond       // from a write to the commit that it belongs to, mostly
+	wokenNap    = 50 * time.Microsecond  // between two looks then
 	restPoll    = time.Second            // at rest, between two looks at everything
 	invalidTime = 20 * time.Millisecond  // for a writer to finish the index
 	checkTime   = time.Second
@@ -154,6 +161,7 @@ func (c *Capture) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	c.toil()
+	var woken time.Time // by a write
 	armed := false
 	for {
 		if err := ctx.Err(); err != nil {
@@ -167,46 +175,47 @@ func (c *Capture) loop(ctx context.Context) error {
 			}
 		}
 		got, err := c.step(ctx)
-		if err != nil {
+		quiet := now.Sub(c.lastGot)
+		switch {
+		case err != nil:
 			return err
-		}
-		if got {
-			c.lastGot = time.Now()
-			continue
-		}
-		if now.Sub(c.lastGot) < busyTime {
-			timer.Reset(busyPoll)
-			select {
-			case <-ctx.Done():
-			case <-c.kick:
-			case <-timer.C:
+		case got:
+			c.lastGot, woken = time.Now(), time.Time{}
+			if armed && quiet < armTime { // it looks often enough, and writers pay for being watched
+				armed = false
+				c.w.disarm()
 			}
-			continue
-		}
-		if !armed { // and look once more: a write may have been before
+		case !armed && quiet >= armTime: // and look once more: a write may have been before
 			if err := c.w.arm(); err != nil {
 				return cmp.Or(c.d.inPlace(), err)
 			}
 			armed = true
-			continue
-		}
-		if c.rest(ctx, timer) {
-			c.lastGot, armed = time.Now(), false
-			c.w.disarm()
+		case now.Sub(woken) < wokenTime:
+			nap(wokenNap) // the index is memory that a program of others writes: nothing tells of it
+		default:
+			if c.wait(ctx, timer, min(quiet, now.Sub(woken)) < busyTime) {
+				woken = time.Now()
+			}
 		}
 	}
 }
 
-// rest waits for a write, or a wish to know that there was none. It says
-// whether something was written.
-func (c *Capture) rest(ctx context.Context, timer *time.Timer) bool {
-	c.k.busy.Store(false)
-	timer.Reset(restPoll)
+// wait waits for a write, a wish to know that there was none, or the time to
+// look at the index. It says whether something was written.
+func (c *Capture) wait(ctx context.Context, timer *time.Timer, busy bool) bool {
+	poll := busyPoll
+	if !busy {
+		poll = restPoll
+		c.k.busy.Store(false)
+	}
+	timer.Reset(poll)
 	select {
 	case <-ctx.Done():
 	case <-c.kick:
 	case <-timer.C:
-		c.k.wake()
+		if !busy {
+			c.k.wake()
+		}
 	case <-c.w.c:
 		return true
 	}
@@ -234,6 +243,12 @@ func (c *Capture) step(ctx context.Context) (got bool, err error) {
 		return false, c.recover(ctx)
 	}
 	c.invalid = time.Time{}
+	present := true
+	if w := c.wished(ctx); w != nil {
+		if to := c.toWish(w); to != nil {
+			x, present = *to, false
+		}
+	}
 	verdict := c.judge(x)
 	if verdict == nothing {
 		release(&c.reading)
@@ -245,7 +260,7 @@ func (c *Capture) step(ctx context.Context) (got bool, err error) {
 		c.o.Logger.Info("history of the log changed: comparing all pages", "database", c.d.path)
 		return true, c.resync(ctx)
 	}
-	err = c.follow(ctx, x)
+	err = c.follow(ctx, x, present)
 	switch {
 	case err == nil:
 		c.change, c.bad = x.Change, 0

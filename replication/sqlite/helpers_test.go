@@ -60,6 +60,9 @@ func needs(t testing.TB, tool string) {
 	}
 }
 
+// long says whether the long forms of tests are wanted.
+func long() bool { return os.Getenv("CHAOS") == "long" }
+
 // newRig makes an empty source in WAL mode with pages of that size.
 func newRig(t testing.TB, pageSize int) *rig {
 	t.Helper()

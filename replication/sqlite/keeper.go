@@ -129,7 +129,7 @@ func (k *keeper) attach(ctx context.Context) (moment, error) {
 func (k *keeper) pinNow(ctx context.Context) (wal.Index, error) {
 	for {
 		sealed := k.d.lock(ctx, byteWrite, attachWait) == nil
-		x, err := k.pinBetween(ctx)
+		x, err := k.pinBetween(ctx, k.pin)
 		if sealed {
 			k.d.shm.unlock(byteWrite)
 		}
@@ -146,15 +146,15 @@ func (k *keeper) pinNow(ctx context.Context) (wal.Index, error) {
 }
 
 // pinBetween returns nothing where a commit came in between.
-func (k *keeper) pinBetween(ctx context.Context) (*wal.Index, error) {
+func (k *keeper) pinBetween(ctx context.Context, c *sql.Conn) (*wal.Index, error) {
 	before, beforeErr := k.d.index()
-	if err := begin(ctx, k.pin); err != nil {
+	if err := begin(ctx, c); err != nil {
 		return nil, err
 	}
 	after, err := k.d.index()
 	before.Marks, after.Marks = [5]uint32{}, [5]uint32{}
 	if err != nil || beforeErr != nil || before != after {
-		rollback(k.pin)
+		rollback(c)
 		return nil, nil
 	}
 	return &after, nil

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -10,12 +9,12 @@ import (
 	"github.com/ozanturksever/go-cluster/replication/page"
 )
 
-// Pinned is a copy as it was at one moment, whatever is applied meanwhile. It is
-// read as the bytes of its pages, in order. As long as it is open the log of the
-// copy grows.
+// Pinned is a database as it was at one moment, whatever is applied or written
+// meanwhile. It is read as the bytes of its pages, in order. As long as it is
+// open the log of the database grows.
 type Pinned struct {
-	ctx      context.Context
-	c        *sql.Conn
+	read     func(number uint32) ([]byte, error)
+	close    func()
 	pageSize int
 	pages    uint32
 	sum      page.Sum
@@ -38,7 +37,13 @@ func (a *Applier) Pin(ctx context.Context) (*Pinned, error) {
 		return nil, fmt.Errorf("pin copy: %w", err)
 	}
 	t := a.table
-	return &Pinned{ctx: ctx, c: c, pageSize: t.PageSize(), pages: t.Pages(), sum: t.Sum(), next: 1}, nil
+	p := &Pinned{pageSize: t.PageSize(), pages: t.Pages(), sum: t.Sum(), next: 1}
+	p.close = func() { rollback(c); discard(c) }
+	p.read = func(number uint32) (data []byte, err error) {
+		err = c.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage WHERE pgno = ?", number).Scan(&data)
+		return data, err
+	}
+	return p, nil
 }
 
 // PageSize is in bytes.
@@ -71,8 +76,8 @@ func (p *Pinned) load() error {
 		p.rest = make([]byte, p.pageSize)
 		return nil
 	}
-	var data []byte
-	if err := p.c.QueryRowContext(p.ctx, "SELECT data FROM sqlite_dbpage WHERE pgno = ?", p.next).Scan(&data); err != nil {
+	data, err := p.read(p.next)
+	if err != nil {
 		return err
 	}
 	if len(data) != p.pageSize {
@@ -83,7 +88,4 @@ func (p *Pinned) load() error {
 }
 
 // Close lets go of the moment.
-func (p *Pinned) Close() {
-	rollback(p.c)
-	discard(p.c)
-}
+func (p *Pinned) Close() { p.close() }

@@ -128,6 +128,10 @@ var pageSizes = []int{512, 1024, 2048, 4096, 8192, 16384, 32768, 65536}
 // transactions as SQLite's own recovery.
 func TestTailKeepsWhatSQLiteKeeps(t *testing.T) {
 	t.Parallel()
+	damages := 4
+	if long() {
+		damages = 50
+	}
 	for i, pageSize := range pageSizes {
 		for _, big := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d,%v", pageSize, big), func(t *testing.T) {
@@ -146,7 +150,7 @@ func TestTailKeepsWhatSQLiteKeeps(t *testing.T) {
 					}
 				}
 				r := rand.New(rand.NewPCG(uint64(i), 1))
-				for range 12 {
+				for range damages {
 					w.compareDamaged(t, r, frame)
 				}
 			})

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -82,6 +83,13 @@ func (r *raw) lock(at int64) (bool, error) {
 func (r *raw) unlock(at int64) {
 	l := unix.Flock_t{Type: unix.F_UNLCK, Start: at, Len: 1}
 	_ = unix.FcntlFlock(uintptr(r.fd), unix.F_OFD_SETLK, &l) // of a lock that is ours it cannot be refused
+}
+
+// nap holds the goroutine, and its thread, for so long. A timer of the Go runtime
+// would take a millisecond, whatever it is set to, where nothing else runs.
+func nap(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	_ = unix.Nanosleep(&t, nil)
 }
 
 // inPlace says whether the path still leads to this file.

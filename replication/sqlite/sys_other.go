@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 )
 
 // supported says why nothing can be opened here. What follows below is never
@@ -18,6 +19,8 @@ func supported() error {
 type raw struct{ path string }
 
 func openRaw(string) (*raw, error) { return nil, supported() }
+
+func nap(time.Duration) {}
 
 func (r *raw) ReadAt([]byte, int64) (int, error) { return 0, supported() }
 func (r *raw) size() (int64, error)              { return 0, supported() }

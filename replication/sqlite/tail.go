@@ -41,8 +41,9 @@ func (b *batch) reset() {
 const triesChain = 6
 
 // follow reads the frames up to what the index says, or up to a batch's size,
-// and gives them out.
-func (c *Capture) follow(ctx context.Context, x wal.Index) error {
+// and gives them out. present says that the index is not one of before: whoever
+// waits for what it says has waited long enough.
+func (c *Capture) follow(ctx context.Context, x wal.Index, present bool) error {
 	from := c.at
 	if x.Salt != from.Salt || from.Frame == 0 {
 		var err error
@@ -73,7 +74,7 @@ func (c *Capture) follow(ctx context.Context, x wal.Index) error {
 	if err := c.addGrown(); err != nil {
 		return err
 	}
-	whole := c.batch.end.Frame == x.MaxFrame
+	whole := present && c.batch.end.Frame == x.MaxFrame
 	if !c.batch.spilled {
 		c.readTo(whole)
 	}

@@ -51,7 +51,7 @@ func TestWALBoundedNoSnapshotStorm(t *testing.T) {
 	r.sync()
 	most := int64(0)
 	f := newForeign(t, r.source)
-	for range 60 {
+	for range 25 {
 		f.fill(20, 10000)
 		st, err := os.Stat(r.source + "-wal")
 		if err != nil {
@@ -296,7 +296,9 @@ func TestSlowConsumerLetsGo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		most = max(most, st.Size())
+		if most = max(most, st.Size()); most > 4<<20 { // the writer may be faster than we are woken
+			until(t, "the log is let go of", func() bool { return r.capture.Stats().LetGo > 0 })
+		}
 	}
 	until(t, "the log is let go of", func() bool { return r.capture.Stats().LetGo > 0 })
 	f.fill(1000, 100) // past the program's own checkpoint, and round the log
