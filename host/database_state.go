@@ -71,7 +71,7 @@ func aside(path string) (files []string) {
 	}
 	for _, e := range all {
 		name := e.Name()
-		if strings.HasPrefix(name, filepath.Base(path)+replica.Aside) && !strings.HasSuffix(name, "-wal") && !strings.HasSuffix(name, "-shm") {
+		if strings.HasPrefix(name, filepath.Base(path)+replica.Aside) && !strings.HasSuffix(name, "-wal") && !strings.HasSuffix(name, "-shm") && !strings.HasSuffix(name, ".txt") {
 			files = append(files, filepath.Join(filepath.Dir(path), name))
 		}
 	}

@@ -60,7 +60,8 @@ func (n *Node) snapshotTurn(app string) (rank int, take, upkeep bool) {
 		}
 	}
 	rank = slices.Index(others, n.cfg.Node)
-	return max(0, rank), rank >= 0, rank == 0 || len(others) == 0
+	alone := len(others) == 0 // it leads and nobody keeps a copy: it takes them of the original
+	return max(0, rank), rank >= 0 || alone, rank == 0 || alone
 }
 
 // serveSnapshots takes and keeps the snapshots of all databases.

@@ -22,7 +22,7 @@ func (k *Keeper) lead(ctx context.Context, epoch uint64, opened chan<- error) er
 	}
 	for {
 		p, err := replication.OpenPrimary(ctx, replication.PrimaryConfig{
-			Path: k.cfg.Path, Epoch: epoch, Feed: k.tools.Feed, Chunks: k.tools.Chunks, Logger: k.cfg.Logger,
+			Path: k.cfg.Path, Epoch: epoch, Feed: k.tools.Feed, Chunks: k.tools.Chunks, Shelf: k.tools.Shelf, Logger: k.cfg.Logger,
 			Capture: sqlite.CaptureOptions{Convert: true},
 		})
 		if err == nil {

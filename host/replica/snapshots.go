@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ozanturksever/go-cluster/pluginapi"
-	"github.com/ozanturksever/go-cluster/replication"
 	"github.com/ozanturksever/go-cluster/replication/snapshot"
 )
 
@@ -106,7 +105,7 @@ func (s *Snapshots) note(change func(*SnapshotState)) {
 // Tend does once what is due: a snapshot, the retention, the trimming of the
 // feed, the sweeping of chunks.
 func (s *Snapshots) Tend(ctx context.Context) error {
-	tools, standby, err := s.k.Tools()
+	tools, _, err := s.k.Tools()
 	if errors.Is(err, pluginapi.ErrBusy) {
 		return nil // the keeper says why
 	}
@@ -121,8 +120,8 @@ func (s *Snapshots) Tend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if take && standby != nil && s.due(all, standby, rank) {
-		m, err := s.take(ctx, standby, all)
+	if from, epoch, tx := s.k.source(); take && from != nil && s.due(all, epoch, tx, rank) {
+		m, err := s.take(ctx, from, all)
 		if err != nil {
 			return err
 		}
@@ -148,20 +147,16 @@ func (s *Snapshots) measure(ctx context.Context, tools Tools) error {
 	return nil
 }
 
-// due says whether it is this node's turn to take a snapshot, of a copy that has
-// changed since the last one.
-func (s *Snapshots) due(all []snapshot.Manifest, standby *replication.Standby, rank int) bool {
-	at, _, follows := standby.Position()
-	if !follows || at.TX == 0 {
-		return false
-	}
+// due says whether it is this node's turn to take a snapshot, of a database that
+// has changed since the last one.
+func (s *Snapshots) due(all []snapshot.Manifest, epoch, tx uint64, rank int) bool {
 	last, found := newest(all)
 	if !found {
 		return rank == 0
 	}
 	now := s.cfg.Now()
 	s.saw(*last, now)
-	return (at.Epoch != last.Epoch || at.TX != last.TX) && !now.Before(dueAt(last, s.seen, s.cfg.Interval, rank))
+	return (epoch != last.Epoch || tx != last.TX) && !now.Before(dueAt(last, s.seen, s.cfg.Interval, rank))
 }
 
 // saw notes the newest snapshot.
@@ -179,27 +174,28 @@ func (s *Snapshots) saw(m snapshot.Manifest, now time.Time) {
 //
 // # Errors
 //
-// [pluginapi.ErrNoStandby] when this node keeps no copy that follows; those of
+// [pluginapi.ErrNoStandby] when this node has neither a copy that follows nor an original; those of
 // the stores.
 func (s *Snapshots) Create(ctx context.Context) (snapshot.Manifest, error) {
-	tools, standby, err := s.k.Tools()
+	tools, _, err := s.k.Tools()
 	if err != nil {
 		return snapshot.Manifest{}, err
 	}
-	if standby == nil {
-		return snapshot.Manifest{}, fmt.Errorf("create snapshot: %w: it is taken of a copy, and this node keeps none at the moment", pluginapi.ErrNoStandby)
+	from, _, _ := s.k.source()
+	if from == nil {
+		return snapshot.Manifest{}, fmt.Errorf("create snapshot: %w: there is nothing in the database yet, or this node's copy does not follow at the moment", pluginapi.ErrNoStandby)
 	}
 	all, err := tools.Shelf.List(ctx)
 	if err != nil {
 		return snapshot.Manifest{}, err
 	}
-	return s.take(ctx, standby, all)
+	return s.take(ctx, from, all)
 }
 
 // idTime is the form of the time in an id, which sorts as time does.
 const idTime = "20060102T150405.000Z"
 
-func (s *Snapshots) take(ctx context.Context, standby *replication.Standby, all []snapshot.Manifest) (snapshot.Manifest, error) {
+func (s *Snapshots) take(ctx context.Context, from source, all []snapshot.Manifest) (snapshot.Manifest, error) {
 	s.taking.Lock()
 	defer s.taking.Unlock()
 	now := s.cfg.Now().UTC()
@@ -207,7 +203,7 @@ func (s *Snapshots) take(ctx context.Context, standby *replication.Standby, all 
 	if !found {
 		last = nil
 	}
-	m, err := standby.Snapshot(ctx, snapshot.Manifest{
+	m, err := from.Snapshot(ctx, snapshot.Manifest{
 		ID: now.Format(idTime) + "-" + s.cfg.Node, Platform: s.cfg.Platform, App: s.cfg.App, Node: s.cfg.Node, Time: now,
 	}, last)
 	if err != nil {

@@ -130,10 +130,18 @@ func TestSnapshotCommands(t *testing.T) {
 	eventually(t, f, "it follows", func(s replica.State) bool { return s.Follows && s.TX > 0 })
 	keep := snapshot.Retention{For: time.Hour, Count: 1}
 	s, other, onLeader := newShots(f, "p", keep), newShots(f, "q", keep), newShots(l, "p", keep)
-	if _, err := onLeader.Create(within(t)); !errors.Is(err, pluginapi.ErrNoStandby) {
-		t.Errorf("on the leader: %v", err)
+	ofOriginal := must(onLeader.Create(within(t)))
+	if err := onLeader.Verify(within(t), ofOriginal.ID); err != nil {
+		t.Errorf("of the original: %v", err)
 	}
-	one := must(s.Create(within(t)))
+	before := must(s.Create(within(t)))
+	if ofOriginal.Sum != before.Sum || ofOriginal.TX != before.TX || ofOriginal.Seq != before.Seq {
+		t.Errorf("of the original %+v, of the copy %+v", ofOriginal, before)
+	}
+	if err := errors.Join(s.Delete(within(t), ofOriginal.ID)); err != nil {
+		t.Error(err)
+	}
+	one := before
 	refused := func(what string, err, want error) {
 		t.Helper()
 		if !errors.Is(err, want) {
