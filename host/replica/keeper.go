@@ -11,7 +11,6 @@ import (
 	"github.com/ozanturksever/go-cluster/host/bus"
 	"github.com/ozanturksever/go-cluster/pluginapi"
 	"github.com/ozanturksever/go-cluster/replication"
-	"github.com/ozanturksever/go-cluster/replication/snapshot"
 )
 
 // Tools are what an app's database is replicated with.
@@ -185,29 +184,6 @@ func (k *Keeper) Tools() (Tools, *replication.Standby, error) {
 		return Tools{}, nil, fmt.Errorf("database %s: %w: its feed is not open yet: %w", k.cfg.Path, pluginapi.ErrBusy, k.err)
 	}
 	return k.tools, k.standby, nil
-}
-
-// source is what a snapshot can be taken of.
-type source interface {
-	Snapshot(ctx context.Context, m snapshot.Manifest, last *snapshot.Manifest) (snapshot.Manifest, error)
-}
-
-// source returns what a snapshot can be taken of now, and where it stands: the
-// copy that follows, or the original; nil when there is neither.
-func (k *Keeper) source() (from source, epoch, tx uint64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if s := k.standby; s != nil {
-		if at, _, follows := s.Position(); follows && at.TX > 0 {
-			return s, at.Epoch, at.TX
-		}
-	}
-	if p := k.primary; p != nil {
-		if at := p.Stats().Durable; at.TX > 0 {
-			return p, at.Epoch, at.TX
-		}
-	}
-	return nil, 0, 0
 }
 
 // note changes what State tells.

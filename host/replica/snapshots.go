@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ozanturksever/go-cluster/pluginapi"
+	"github.com/ozanturksever/go-cluster/replication"
 	"github.com/ozanturksever/go-cluster/replication/snapshot"
 )
 
@@ -182,6 +183,11 @@ func (s *Snapshots) Create(ctx context.Context) (snapshot.Manifest, error) {
 		return snapshot.Manifest{}, err
 	}
 	from, _, _ := s.k.source()
+	if _, original := from.(*replication.Primary); original {
+		if _, take, _ := s.cfg.Turn(); !take {
+			return snapshot.Manifest{}, fmt.Errorf("create snapshot: %w here: this node leads, a node that keeps a copy takes it at no cost to the service", pluginapi.ErrNoStandby)
+		}
+	}
 	if from == nil {
 		return snapshot.Manifest{}, fmt.Errorf("create snapshot: %w: there is nothing in the database yet, or this node's copy does not follow at the moment", pluginapi.ErrNoStandby)
 	}

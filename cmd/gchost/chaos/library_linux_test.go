@@ -60,12 +60,10 @@ func runLibrary() error {
 	}
 	work := clients{p: p, spec: s}
 	for _, name := range s.Apps {
+		var app *cluster.App
 		if s.Rows {
-			p.Register(rowsApp(ctx, name, self, s))
-			continue
-		}
-		app, err := libraryApp(p, name, s)
-		if err != nil {
+			app = rowsApp(ctx, name, self, s)
+		} else if app, err = libraryApp(p, name, s); err != nil {
 			return err
 		}
 		p.Register(app)
