@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,11 +24,16 @@ const (
 // headExpectLast makes a message hold only if the stream's last one is that.
 const headExpectLast = "Nats-Expected-Last-Sequence"
 
+// feedTry is how long the first try of a request about a feed may take; each
+// further one may take twice as long, up to 2 s.
+const feedTry = 60 * time.Millisecond
+
 // FeedConfig describes a feed.
 type FeedConfig struct {
-	Stream   string // name of the stream
-	Subject  string // the feed holds Subject.epoch and Subject.change
-	Replicas int    // 0 means min(3, servers)
+	Stream    string // name of the stream
+	Subject   string // the feed holds Subject.epoch and Subject.change
+	Republish string // each stored message is published again on Republish.epoch and Republish.change
+	Replicas  int    // 0 means min(3, servers)
 }
 
 func (g FeedConfig) epoch() string  { return g.Subject + ".epoch" }
@@ -74,6 +80,7 @@ func (g FeedConfig) config() jetstream.StreamConfig {
 		MaxMsgSize:         -1,
 		DenyDelete:         true,
 		AllowAtomicPublish: true,
+		RePublish:          &jetstream.RePublish{Source: g.Subject + ".>", Destination: g.Republish + ".>"},
 	}
 }
 
@@ -84,7 +91,9 @@ func (g FeedConfig) verify(raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, &have); err != nil {
 		return asUnknown(fmt.Errorf("config of stream %s cannot be read: %w", g.Stream, err))
 	}
+	rp := cmp.Or(have.RePublish, &jetstream.RePublish{})
 	return wrongSettings(g.Stream, []setting{
+		{*rp == *g.config().RePublish, "republish", "from " + g.Subject + ".> to " + g.Republish + ".>"},
 		{sameSubjects(have.Subjects, g.config().Subjects), "subjects", g.epoch() + ", " + g.change()},
 		{have.Retention == jetstream.LimitsPolicy, "retention", "limits"},
 		{have.Storage == jetstream.FileStorage, "storage", "file"},
@@ -127,11 +136,15 @@ func (f *Feed) Raise(ctx context.Context, epoch pluginapi.Epoch) (h FeedHead, er
 	ctx, cancel := bound(ctx)
 	defer cancel()
 	value, err := json.Marshal(epochRecord{epoch})
+	try := feedTry
 	if err == nil {
 		again := func(err error) bool { return unread(err) || errors.Is(err, ErrConflict) }
 		err = insist(ctx, again, func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, kvReadTry)
+			// A request to a server that has just died is never answered: the first tries
+			// are short.
+			ctx, cancel := context.WithTimeout(ctx, try)
 			defer cancel()
+			try = min(2*try, kvReadTry)
 			if h, err = f.Head(ctx); err != nil {
 				return err
 			}
@@ -204,30 +217,6 @@ type FeedMessage struct {
 	Seq   uint64
 	Epoch pluginapi.Epoch // raised by this message; 0: it is a part of a change
 	Data  []byte
-}
-
-// Follow hands on the messages from seq on, each once and in order, until ctx
-// ends; messages that somebody else has written are left out.
-//
-// # Errors
-//
-// What JetStream says when it begins; ErrClosed when the connection was closed.
-func (f *Feed) Follow(ctx context.Context, seq uint64, fn func(FeedMessage)) error {
-	l := &Log{f.s, LogConfig{Stream: f.cfg.Stream, Subject: f.cfg.Subject}}
-	follower, err := l.Follow(ctx, f.cfg.Subject+".*", Start{Seq: max(1, seq)})
-	if err != nil {
-		return err
-	}
-	return follower.Run(ctx, func(m Stored) {
-		out := FeedMessage{Seq: m.Seq, Data: m.Data}
-		if m.Subject == f.cfg.epoch() {
-			if out.Epoch, err = highestEpoch(stored{Subject: m.Subject, Seq: m.Seq, Data: m.Data}); err != nil {
-				f.s.c.log.Warn("message of a feed", "stream", f.cfg.Stream, "error", err)
-				return
-			}
-		}
-		fn(out)
-	})
 }
 
 // Bounds returns the sequence of the first and of the last message, and how many

@@ -199,7 +199,7 @@ func (a AppNames) EventStream() string { return "gc_events_" + a.unique() }
 
 // Feed describes the stream of the changes of the app's database.
 func (a AppNames) Feed() FeedConfig {
-	return FeedConfig{Stream: "gc_feed_" + a.unique(), Subject: a.Root() + ".feed"}
+	return FeedConfig{Stream: "gc_feed_" + a.unique(), Subject: a.Root() + ".feed", Republish: a.Root() + ".wfeed"}
 }
 
 // Chunks describes the store of the pieces of the app's snapshots.
