@@ -105,16 +105,6 @@ func (k *keeper) bind(in pluginapi.Instance) (pluginapi.Fence, error) {
 	return pluginapi.Fence{Kind: pluginapi.FenceEnv, Name: envInstance + "=" + instanceName(in)}, nil
 }
 
-// instance is the name of the instance; "" when the backend is not bound.
-func (k *keeper) instance() string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.bound == nil {
-		return ""
-	}
-	return instanceName(*k.bound)
-}
-
 func (k *keeper) start(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

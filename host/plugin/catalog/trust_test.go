@@ -140,7 +140,7 @@ func TestStoreIsHostile(t *testing.T) {
 	if err := errors.Join(os.Chmod(pkg, 0o600), os.WriteFile(pkg, append(data[:len(data)-1], 'x'), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	n2 = p.start("n2")
+	p.start("n2")
 	p.everywhere("greet", "1.0.0")
 
 	// In the object store: a late node finds another plugin under the same name.
